@@ -1,0 +1,110 @@
+"""The only file that knows Hydra and OmegaConf: composed configuration → a run; errors → one line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from selfalign.errors import UserError
+
+_TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding"}
+_EVAL_KEYS = {"checkpoints", "split", "protocols", "save_embeddings", "padding", "data", "strategy"}
+
+
+def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+    """End a single run at a user's error before Hydra reports it in its own words; a multirun goes on by itself."""
+
+    @functools.wraps(job)
+    def guarded(config: DictConfig) -> None:
+        try:
+            job(config)
+        except UserError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            sys.exit(_one_line(error))
+
+    return guarded
+
+
+@one_line_errors
+def train(config: DictConfig) -> None:
+    """Run train.py's job in Hydra's run folder."""
+    from selfalign import experiment
+
+    plain = _plain(config, _TRAIN_KEYS)
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
+    logger = plain.pop("logger")
+    loggers = [hydra.utils.instantiate(_logger(logger), save_dir=str(run_dir), _convert_="all")] if logger else []
+    experiment.quiet_lightning()
+    experiment.train(plain, run_dir, loggers)
+    experiment.say(f"\nrun folder: {_short(run_dir)}")
+
+
+@one_line_errors
+def evaluate(config: DictConfig) -> None:
+    """Run eval.py's job in Hydra's run folder."""
+    from selfalign import experiment
+
+    plain = _plain(config, _EVAL_KEYS)
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    checkpoints = plain["checkpoints"]
+    if not isinstance(checkpoints, list):
+        raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {checkpoints!r}")
+    experiment.quiet_lightning()
+    experiment.evaluate_checkpoints(
+        [Path(path) for path in checkpoints],
+        run_dir,
+        strategy=plain["strategy"],
+        split=plain["split"],
+        protocols=plain["protocols"],
+        padding=plain["padding"],
+        data=plain["data"],
+        embeddings=plain["save_embeddings"],
+    )
+    experiment.say(f"\nresults: {_short(run_dir / 'results.json')}")
+
+
+def launch(main: Callable[[], None]) -> None:
+    """Run a Hydra main; what a user can mend ends in one line on stderr and a non-zero exit."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
+    try:
+        main()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(_one_line(error))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+
+
+def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
+    """The resolved configuration as plain values; a key that nothing reads is an error."""
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    unknown = sorted(set(plain) - known)
+    if unknown:
+        raise UserError(f"{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
+    return plain
+
+
+def _logger(settings: dict[str, Any]) -> dict[str, Any]:
+    if "_target_" not in settings:
+        raise UserError("logger: _target_ is missing; use a file of configs/logger or logger=none")
+    return settings
+
+
+def _one_line(error: Exception) -> str:
+    return f"error: {' '.join(str(error).split())}"
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path)

@@ -1,0 +1,93 @@
+"""BERT-family text encoders of transformers: loaded from a hub name or a folder, or rebuilt from their own settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from selfalign.errors import UserError
+
+_WITH_POOLER = frozenset({"bert", "roberta", "camembert", "xlm-roberta"})
+
+
+def build_bert(settings: dict[str, Any]) -> nn.Module:
+    """A BERT-family model with random weights.
+
+    Args:
+        settings: its configuration as plain values, with ``model_type``.
+
+    Raises:
+        UserError: if transformers does not know the model type.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    settings = dict(settings)
+    model_type = settings.pop("model_type", None)
+    if model_type is None:
+        raise UserError("BERT settings: model_type is missing; expected a transformers model type, for example 'bert'")
+    try:
+        config = AutoConfig.for_model(model_type, **settings)
+    except ValueError as error:
+        raise UserError(f"BERT settings: unknown model_type {model_type!r} ({_one_line(error)})") from error
+    return AutoModel.from_config(config, dtype=torch.float32, **_without_pooler(model_type))
+
+
+def load_bert(source: str) -> nn.Module:
+    """A pretrained BERT-family model in fp32.
+
+    Args:
+        source: a hub name (``bert-base-uncased``) or a local folder with ``config.json`` and weights.
+
+    Raises:
+        UserError: if the hub cannot be reached, the folder is incomplete, or weights are missing.
+    """
+    local = Path(source).expanduser().is_dir()
+    if local:
+        source = str(Path(source).expanduser())
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        if not (Path(source) / "config.json").is_file():
+            raise UserError(f"BERT folder {source}: config.json is missing; without it the size would be guessed")
+    from transformers import AutoConfig, AutoModel
+
+    try:
+        config = AutoConfig.from_pretrained(source)
+        model, report = AutoModel.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **_without_pooler(config.model_type),
+        )
+    except (OSError, ValueError) as error:
+        advice = (
+            "check its files"
+            if local
+            else "if the hub is out of reach, download the model elsewhere and pass its folder: backbone.bert.source=DIR"
+        )
+        raise UserError(f"BERT {source!r} cannot be loaded ({_one_line(error)}); {advice}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UserError(f"BERT {source!r}: {len(missing)} weights are missing, first {missing[0]}; use a complete model")
+    return model
+
+
+def bert_settings(model: nn.Module) -> dict[str, Any]:
+    """The configuration of ``model`` as plain values, from which :func:`build_bert` rebuilds it."""
+    return {
+        name: value
+        for name, value in model.config.to_diff_dict().items()
+        if isinstance(value, str | int | float | bool) and name not in {"_name_or_path", "transformers_version", "dtype"}
+    } | {"model_type": model.config.model_type}
+
+
+def _without_pooler(model_type: str) -> dict[str, bool]:
+    """The models read words, never the pooled sentence: its weights would be dead."""
+    return {"add_pooling_layer": False} if model_type in _WITH_POOLER else {}
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]

@@ -1,0 +1,190 @@
+"""CAMERA (METHOD section 3): gated self-attention over regions and words, V views of an image."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfalign.backbones.base import Padding, Towers, TwoTower
+from selfalign.backbones.context_head import ContextHead
+from selfalign.backbones.gated_attention import GatedSelfAttention
+from selfalign.backbones.initialisation import xavier_linear
+from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
+from selfalign.backbones.view_summary import ViewSummary
+from selfalign.functional.masking import masked_fill_rows, masked_mean
+from selfalign.functional.normalize import l2_normalize
+from selfalign.structures import (
+    CaptionBatch,
+    CaptionEmbedding,
+    CaptionEncoding,
+    ImageBatch,
+    ImageEmbedding,
+    ImageEncoding,
+)
+
+_POSITION_WIDTH = 6
+
+
+class CameraImageTower(nn.Module):
+    """Regions and their boxes → V views.
+
+    Args:
+        region_width: F.
+        width: D.
+        heads: heads of the gated attention.
+        views: V.
+        dropout: probability in the gated attention.
+        context: build the context head.
+    """
+
+    def __init__(
+        self, *, region_width: int, width: int, heads: int, views: int, dropout: float, context: bool
+    ) -> None:
+        super().__init__()
+        self.project = xavier_linear(region_width, width)
+        self.position = nn.Linear(_POSITION_WIDTH, width)
+        self.attention = GatedSelfAttention(width, heads, dropout)
+        self.summary = ViewSummary(width, views)
+        self.context = ContextHead(width) if context else None
+
+    def forward(self, batch: ImageBatch) -> ImageEncoding:
+        if batch.positions is None:
+            raise ValueError("positions: expected (B, R, 6) box positions for CAMERA, got None")
+        regions = l2_normalize(self.project(batch.regions), dim=1)  # (B, R, D), over regions as published
+        positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
+        attended = self.attention(regions * positions, residual=regions)
+        views, scores = self.summary(l2_normalize(attended, dim=1))
+        context = self.context(attended) if self.context is not None else None
+        return ImageEncoding(
+            embedding=ImageEmbedding(views, ContextHead.image_side(context) if context is not None else None),
+            concepts=l2_normalize(regions, dim=-1),
+            context=context,
+            region_weights=scores,
+        )
+
+
+class CameraTextTower(nn.Module):
+    """Word pieces → one vector, through BERT, gated attention and a residual MLP.
+
+    Args:
+        bert: a BERT-family model.
+        bert_frozen: train none of its parameters, as published.
+        bert_dropout: its dropout stays active in training even when it is frozen, as published.
+        width: D.
+        heads: heads of the gated attention.
+        dropout: probability in the gated attention and in the MLP.
+        word_norm: Xavier start of the mapping and ``norm_R`` over words after it (SelfAlign's tower).
+        context: build the context head.
+    """
+
+    def __init__(
+        self,
+        *,
+        bert: nn.Module,
+        bert_frozen: bool,
+        bert_dropout: bool,
+        width: int,
+        heads: int,
+        dropout: float,
+        word_norm: bool,
+        context: bool,
+    ) -> None:
+        super().__init__()
+        self.bert = bert
+        self.bert_frozen = bert_frozen
+        self.bert_dropout = bert_dropout
+        bert.requires_grad_(not bert_frozen)
+        bert_width = bert.config.hidden_size
+        self.project = xavier_linear(bert_width, width) if word_norm else nn.Linear(bert_width, width)
+        self.word_norm = word_norm
+        self.attention = GatedSelfAttention(width, heads, dropout)
+        self.expand = nn.Linear(width, width)
+        self.contract = nn.Linear(width, width)
+        self.norm = MaskedBatchNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.context = ContextHead(width) if context else None
+
+    def train(self, mode: bool = True) -> CameraTextTower:
+        super().train(mode)
+        if self.bert_frozen and not self.bert_dropout:
+            self.bert.eval()
+        return self
+
+    def words(self, batch: CaptionBatch) -> Tensor:
+        """(B, W, width of BERT): its last layer."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
+            return self.bert(input_ids=batch.tokens, attention_mask=batch.mask.long()).last_hidden_state
+
+    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
+        """Encode captions; means, statistics and attention see the words in ``countable`` (B, W), ``None`` for all."""
+        words = masked_fill_rows(self.project(self.words(batch)), countable)  # (B, W, D)
+        if self.word_norm:
+            words = l2_normalize(words, dim=1)  # over words, as published
+        attended = masked_fill_rows(self.attention(words, residual=words, mask=countable), countable)
+        update = self.contract(self.dropout(torch.relu(self.expand(attended))))
+        enriched = attended + self.dropout(self.norm(update, countable))
+        context = self.context(attended, countable) if self.context is not None else None
+        return CaptionEncoding(
+            embedding=CaptionEmbedding(
+                l2_normalize(masked_mean(enriched, countable), dim=-1),
+                ContextHead.caption_side(context) if context is not None else None,
+            ),
+            concepts=l2_normalize(words, dim=-1),
+            mask=batch.mask,
+            context=context,
+        )
+
+
+class Camera(TwoTower):
+    """CAMERA, with or without SelfAlign's towers.
+
+    Args:
+        region_width: F, read from the data.
+        bert: a BERT-family model.
+        bert_frozen: train none of BERT's parameters, as published.
+        bert_dropout: BERT's dropout stays active in training even when it is frozen, as published.
+        width: D.
+        heads: heads of the gated attention.
+        views: V.
+        dropout: probability outside BERT, 0 as published.
+        padding, towers, context: see :class:`TwoTower`.
+    """
+
+    needs_positions = True
+
+    def __init__(
+        self,
+        *,
+        region_width: int,
+        bert: nn.Module,
+        bert_frozen: bool = True,
+        bert_dropout: bool = True,
+        width: int = 2048,
+        heads: int = 64,
+        views: int = 12,
+        dropout: float = 0.0,
+        padding: Padding = "masked",
+        towers: Towers = "selfalign",
+        context: bool = True,
+    ) -> None:
+        super().__init__(padding=padding, towers=towers, context=context)
+        self.width = width
+        self.image_tower = CameraImageTower(
+            region_width=region_width, width=width, heads=heads, views=views, dropout=dropout, context=context
+        )
+        self.text_tower = CameraTextTower(
+            bert=bert,
+            bert_frozen=bert_frozen,
+            bert_dropout=bert_dropout,
+            width=width,
+            heads=heads,
+            dropout=dropout,
+            word_norm=towers == "selfalign",
+            context=context,
+        )
+
+    def encode_images(self, batch: ImageBatch) -> ImageEncoding:
+        return self.image_tower(batch)
+
+    def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
+        return self.text_tower(batch, self.countable(batch.mask))

@@ -1,0 +1,51 @@
+"""The context head (METHOD section 5): a global feature, locals and their gated sum, for all four towers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
+from selfalign.functional.masking import masked_mean
+from selfalign.functional.normalize import l2_normalize
+from selfalign.structures import ContextEncoding
+
+
+class ContextHead(nn.Module):
+    """Global ``c``, locals ``L`` and fused ``f`` from the local features of one modality.
+
+    Args:
+        width: D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, width)
+        self.summary_norm = nn.BatchNorm1d(width)
+        self.local_norm = MaskedBatchNorm(width)
+        self.gate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> ContextEncoding:
+        """Encode (B, n, D) features, of which those outside ``mask`` (B, n) do not count."""
+        average = masked_mean(features, mask)  # (B, D)
+        summary = torch.relu(self.summary_norm(self.project(average)))
+        locals_ = l2_normalize(torch.relu(self.local_norm(features, mask)), dim=-1)  # (B, n, D)
+        gate = torch.sigmoid(self.gate(torch.cat([average, summary], dim=-1)))  # (B, 1)
+        fused = gate * average + (1 - gate) * summary
+        return ContextEncoding(
+            summary=l2_normalize(summary, dim=-1),
+            locals=locals_,
+            fused=l2_normalize(fused, dim=-1),
+            mean_local=masked_mean(locals_, mask),
+            mask=mask,
+        )
+
+    @staticmethod
+    def image_side(context: ContextEncoding) -> Tensor:
+        """(B, 2·D): ``½ [mean L ; f]``, the image's half of the context product."""
+        return 0.5 * torch.cat([context.mean_local, context.fused], dim=-1)
+
+    @staticmethod
+    def caption_side(context: ContextEncoding) -> Tensor:
+        """(B, 2·D): ``[f ; mean L]``, the caption's half of the context product."""
+        return torch.cat([context.fused, context.mean_local], dim=-1)

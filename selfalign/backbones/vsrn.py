@@ -1,0 +1,156 @@
+"""VSRN (METHOD section 2): graph reasoning over regions and a GRU in both towers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfalign.backbones.base import Padding, Towers, TwoTower
+from selfalign.backbones.context_head import ContextHead
+from selfalign.backbones.graph_reasoning import GraphReasoning
+from selfalign.backbones.initialisation import xavier_linear
+from selfalign.functional.masking import masked_fill_rows
+from selfalign.functional.normalize import l2_normalize
+from selfalign.structures import (
+    CaptionBatch,
+    CaptionEmbedding,
+    CaptionEncoding,
+    ImageBatch,
+    ImageEmbedding,
+    ImageEncoding,
+)
+
+_GRAPH_BLOCKS = 4
+_WORD_RANGE = 0.1
+
+
+class VsrnImageTower(nn.Module):
+    """Regions → graph reasoning → GRU over regions → one vector.
+
+    Args:
+        region_width: F.
+        width: D.
+        final_norm: BatchNorm on the last hidden state (Flickr30K's published setting).
+        region_norm: ``norm_R`` after the projection (COCO's published setting).
+        context: build the context head.
+    """
+
+    def __init__(
+        self, *, region_width: int, width: int, final_norm: bool, region_norm: bool, context: bool
+    ) -> None:
+        super().__init__()
+        self.project = xavier_linear(region_width, width)
+        self.region_norm = region_norm
+        self.graph = nn.Sequential(*(GraphReasoning(width) for _ in range(_GRAPH_BLOCKS)))
+        self.rnn = nn.GRU(width, width, batch_first=True)
+        self.final_norm = nn.BatchNorm1d(width) if final_norm else nn.Identity()
+        self.context = ContextHead(width) if context else None
+
+    def forward(self, batch: ImageBatch) -> ImageEncoding:
+        regions = self.project(batch.regions)  # (B, R, D)
+        if self.region_norm:
+            regions = l2_normalize(regions, dim=1)  # over regions, as published
+        reasoned = self.graph(regions)
+        graph = l2_normalize(reasoned, dim=1)
+        _, last = self.rnn(graph)  # (1, B, D)
+        vector = l2_normalize(self.final_norm(last[0]), dim=-1)
+        context = self.context(reasoned) if self.context is not None else None
+        return ImageEncoding(
+            embedding=ImageEmbedding(
+                vector[:, None], ContextHead.image_side(context) if context is not None else None
+            ),
+            concepts=l2_normalize(regions, dim=-1),
+            context=context,
+            graph=graph,
+        )
+
+
+class VsrnTextTower(nn.Module):
+    """Words → GRU → its state at the last real word.
+
+    Args:
+        vocabulary_size: rows of the word table.
+        word_width: width of the word table, 300 as published.
+        width: D.
+        word_projection: a linear map to D before the GRU (SelfAlign's tower).
+        context: build the context head.
+    """
+
+    def __init__(
+        self, *, vocabulary_size: int, word_width: int, width: int, word_projection: bool, context: bool
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary_size, word_width)
+        nn.init.uniform_(self.embedding.weight, -_WORD_RANGE, _WORD_RANGE)
+        self.project = xavier_linear(word_width, width) if word_projection else None
+        self.rnn = nn.GRU(width if word_projection else word_width, width, batch_first=True)
+        self.context = ContextHead(width) if context else None
+
+    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
+        """Encode captions; means and statistics see the words in ``countable`` (B, W), ``None`` for all."""
+        words = self.embedding(batch.tokens)
+        if self.project is not None:
+            words = self.project(words)
+        states, _ = self.rnn(words)  # (B, W, D); padding comes last, so no real state has seen it
+        last = states[torch.arange(len(states), device=states.device), batch.lengths - 1]  # (B, D)
+        states = masked_fill_rows(states, batch.mask)
+        context = self.context(states, countable) if self.context is not None else None
+        return CaptionEncoding(
+            embedding=CaptionEmbedding(
+                l2_normalize(last, dim=-1), ContextHead.caption_side(context) if context is not None else None
+            ),
+            concepts=l2_normalize(words, dim=-1) if self.project is not None else None,
+            mask=batch.mask,
+            context=context,
+        )
+
+
+class Vsrn(TwoTower):
+    """VSRN, with or without SelfAlign's towers.
+
+    Args:
+        region_width: F, read from the data.
+        vocabulary_size: words of the vocabulary.
+        width: D.
+        word_width: width of the word table.
+        final_norm, region_norm: see :class:`VsrnImageTower`.
+        padding, towers, context: see :class:`TwoTower`.
+    """
+
+    needs_positions = False
+
+    def __init__(
+        self,
+        *,
+        region_width: int,
+        vocabulary_size: int,
+        width: int = 2048,
+        word_width: int = 300,
+        final_norm: bool = True,
+        region_norm: bool = False,
+        padding: Padding = "masked",
+        towers: Towers = "selfalign",
+        context: bool = True,
+    ) -> None:
+        super().__init__(padding=padding, towers=towers, context=context)
+        self.width = width
+        self.image_tower = VsrnImageTower(
+            region_width=region_width,
+            width=width,
+            final_norm=final_norm,
+            region_norm=region_norm,
+            context=context,
+        )
+        self.text_tower = VsrnTextTower(
+            vocabulary_size=vocabulary_size,
+            word_width=word_width,
+            width=width,
+            word_projection=towers == "selfalign",
+            context=context,
+        )
+
+    def encode_images(self, batch: ImageBatch) -> ImageEncoding:
+        return self.image_tower(batch)
+
+    def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
+        return self.text_tower(batch, self.countable(batch.mask))

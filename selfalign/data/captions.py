@@ -1,0 +1,95 @@
+"""Captions as text and as flat arrays of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from selfalign.errors import UserError
+
+
+def read_captions(path: Path) -> list[str]:
+    """The captions of a file, one a line.
+
+    Read as UTF-8 text, with or without byte-order mark, with Unix or Windows line ends; surrounding white space is
+    dropped. Only line feeds end a line: captions may hold other separators.
+
+    Raises:
+        UserError: if the file is unreadable, not UTF-8, empty, has an empty caption, or holds the text of bytes
+            objects (``b'...'``), whose words would all be unknown.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"captions {path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"captions {path}: not UTF-8 at byte {error.start}; convert the file to UTF-8") from error
+    captions = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if captions == [""]:
+        raise UserError(f"captions {path}: the file is empty")
+    for number, caption in enumerate(captions, start=1):
+        if not caption:
+            raise UserError(f"captions {path}: line {number} is empty; every caption needs at least one word")
+        if caption.startswith(("b'", 'b"')) and caption.endswith(caption[1]):
+            raise UserError(f"captions {path}: line {number} is the text of a bytes object ({caption[:30]}...)")
+    return captions
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizedCaptions:
+    """M captions as flat arrays, special tokens included.
+
+    Attributes:
+        tokens: (T,) int32, the ids of all captions one after the other.
+        words: (T,) int16, index of the word that each token begins or continues, −1 for special tokens. Words are
+            the tokenizer's own; where plain words stand between single spaces all tokenizers agree on them.
+        offsets: (M + 1,) int64, where each caption starts.
+        pad_id: fills the end of a batch's shorter captions.
+    """
+
+    tokens: np.ndarray
+    words: np.ndarray
+    offsets: np.ndarray
+    pad_id: int
+
+    @classmethod
+    def pack(cls, tokens: list[list[int]], words: list[list[int]], pad_id: int) -> TokenizedCaptions:
+        """Flat arrays from one list a caption."""
+        lengths = np.fromiter((len(caption) for caption in tokens), np.int64, len(tokens))
+        total = int(lengths.sum())
+        return cls(
+            np.fromiter((token for caption in tokens for token in caption), np.int32, total),
+            np.fromiter((word for caption in words for word in caption), np.int16, total),
+            np.concatenate([[0], np.cumsum(lengths)]),
+            pad_id,
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(M,) int64 tokens of each caption."""
+        return np.diff(self.offsets)
+
+    def rows(self, captions: np.ndarray, width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(B, W) int64 padded token ids and (B,) int64 lengths of ``captions`` (B,); W = ``width`` or the longest."""
+        starts = self.offsets[captions]
+        lengths = self.offsets[captions + 1] - starts
+        places = np.arange(int(lengths.max()) if width is None else width)
+        real = places < lengths[:, None]
+        tokens = np.full(real.shape, self.pad_id, np.int64)
+        tokens[real] = self.tokens[(starts[:, None] + places)[real]]
+        return tokens, lengths
+
+    def first(self, captions: int) -> TokenizedCaptions:
+        """The first ``captions`` of these."""
+        end = self.offsets[captions]
+        return TokenizedCaptions(self.tokens[:end], self.words[:end], self.offsets[: captions + 1], self.pad_id)
+
+    def token_of(self, caption: int, word: int) -> int | None:
+        """Place in the caption of the first token of a word, ``None`` where it was cut off."""
+        places = np.flatnonzero(self.words[self.offsets[caption] : self.offsets[caption + 1]] == word)
+        return int(places[0]) if len(places) else None

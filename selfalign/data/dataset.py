@@ -1,0 +1,211 @@
+"""Batches of a split, gathered by array operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from selfalign.data.arrays import DiskArray
+from selfalign.data.captions import TokenizedCaptions, read_captions
+from selfalign.data.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
+from selfalign.data.layout import SplitFiles, find_split
+from selfalign.data.tokenizers import CaptionTokenizer
+from selfalign.errors import UserError
+from selfalign.structures import AlignmentBatch, CaptionBatch, ImageBatch, PairBatch
+
+_OVERLAP = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split, its captions tokenised and its features still on disk.
+
+    Attributes:
+        files: where it comes from.
+        features: of N images.
+        positions: of their boxes; ``None`` for models that need none.
+        texts: the M captions.
+        captions: the same, as tokens. Caption i describes image i // 5.
+        pad_to: fixed width of caption batches; ``None`` for the longest of each batch.
+    """
+
+    files: SplitFiles
+    features: RegionFeatures
+    positions: BoxPositions | None
+    texts: list[str]
+    captions: TokenizedCaptions
+    pad_to: int | None
+
+    @property
+    def images(self) -> int:
+        """Images whose captions are used: all, or fewer where the captions were limited."""
+        return -(-len(self.captions) // CAPTIONS_PER_IMAGE)
+
+    def image_batch(self, images: np.ndarray) -> ImageBatch:
+        """Batch of ``images`` (B,)."""
+        return ImageBatch(
+            torch.from_numpy(self.features.rows(images)).float(),
+            None if self.positions is None else torch.from_numpy(self.positions.rows(images)),
+            torch.from_numpy(images),
+        )
+
+    def caption_batch(self, captions: np.ndarray) -> CaptionBatch:
+        """Batch of ``captions`` (B,)."""
+        tokens, lengths = self.captions.rows(captions, self.pad_to)
+        return CaptionBatch(
+            torch.from_numpy(tokens),
+            torch.from_numpy(lengths),
+            torch.from_numpy(captions),
+            torch.from_numpy(captions // CAPTIONS_PER_IMAGE),
+        )
+
+    def pair_batch(self, captions: np.ndarray) -> PairBatch:
+        """Batch of ``captions`` (B,) with their images."""
+        return PairBatch(self.image_batch(captions // CAPTIONS_PER_IMAGE), self.caption_batch(captions))
+
+
+def open_split(
+    root: Path,
+    split: str,
+    tokenizer: CaptionTokenizer,
+    *,
+    boxes: bool,
+    limit_captions: int | None = None,
+    pad_to: int | None = None,
+) -> Split:
+    """Open a split: headers are checked, captions are read and tokenised, features stay on disk.
+
+    Args:
+        root: folder in SCAN's layout.
+        split: its name.
+        tokenizer: of the model.
+        boxes: the model needs box positions.
+        limit_captions: use the first ones only.
+        pad_to: see :class:`Split`.
+
+    Raises:
+        UserError: if files are missing, broken, or do not fit each other.
+    """
+    files = find_split(root, split)
+    texts = read_captions(files.captions)
+    features = RegionFeatures(files.features, len(texts))
+    positions = None
+    if boxes:
+        if files.boxes is None or files.sizes is None:
+            missing = "boxes.npy" if files.boxes is None else "img_sizes.npy"
+            raise UserError(
+                f"data folder {root}: {split}_{missing} is missing, which backbone=camera needs; "
+                "add it, or use backbone=vsrn"
+            )
+        positions = BoxPositions(files.boxes, files.sizes, features)
+    texts = texts[:limit_captions]
+    return Split(files, features, positions, texts, tokenizer.encode(texts), pad_to)
+
+
+class _BatchedDataset(Dataset):
+    """A dataset that makes a whole batch at once; its DataLoader's ``collate_fn`` has nothing left to do."""
+
+    def __init__(self, split: Split, size: int) -> None:
+        self.split = split
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int) -> object:
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> object:
+        raise NotImplementedError
+
+
+class PairDataset(_BatchedDataset):
+    """Every caption with its image: PairBatch."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split, len(split.captions))
+
+    def __getitems__(self, indices: Sequence[int]) -> PairBatch:
+        return self.split.pair_batch(np.asarray(indices, np.int64))
+
+
+class ImageDataset(_BatchedDataset):
+    """Every image once: ImageBatch."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split, split.images)
+
+    def __getitems__(self, indices: Sequence[int]) -> ImageBatch:
+        return self.split.image_batch(np.asarray(indices, np.int64))
+
+
+class CaptionDataset(_BatchedDataset):
+    """Every caption once: CaptionBatch."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split, len(split.captions))
+
+    def __getitems__(self, indices: Sequence[int]) -> CaptionBatch:
+        return self.split.caption_batch(np.asarray(indices, np.int64))
+
+
+class AlignmentDataset(_BatchedDataset):
+    """Every caption with annotated words, and the regions that are right for them: AlignmentBatch.
+
+    Words that the tokenizer cut off are left out.
+
+    Args:
+        split: with boxes on disk and an alignments file.
+    """
+
+    def __init__(self, split: Split) -> None:
+        files = split.files
+        if files.alignments is None or files.boxes is None or files.sizes is None:
+            raise ValueError(f"split: expected alignments, boxes and sizes in {files.root}, got a split without")
+        self._boxes = BoxPositions(files.boxes, files.sizes, split.features)
+        rows = DiskArray(files.alignments, 2, "alignments")
+        if rows.shape[1] != 6:
+            raise UserError(f"alignments {files.alignments}: expected shape (K, 6), got {rows.shape}")
+        table = rows.rows(np.arange(len(rows)))
+        self._words: dict[int, dict[int, list[np.ndarray]]] = {}
+        for caption, word, *box in table:
+            token = split.captions.token_of(int(caption), int(word)) if caption < len(split.captions) else None
+            if token is not None:
+                self._words.setdefault(int(caption), {}).setdefault(token, []).append(np.asarray(box, np.float32))
+        self._captions = sorted(self._words)
+        super().__init__(split, len(self._captions))
+
+    def __getitems__(self, indices: Sequence[int]) -> AlignmentBatch:
+        captions = np.asarray([self._captions[index] for index in indices], np.int64)
+        boxes, _ = self._boxes.raw(captions // CAPTIONS_PER_IMAGE)
+        rows, words, correct = [], [], []
+        for row, caption in enumerate(captions.tolist()):
+            for token, true_boxes in self._words[caption].items():
+                rows.append(row)
+                words.append(token)
+                correct.append(overlaps(boxes[row], np.stack(true_boxes)).max(axis=1) >= _OVERLAP)
+        return AlignmentBatch(
+            self.split.pair_batch(captions),
+            torch.tensor(rows),
+            torch.tensor(words),
+            _stack(correct),
+        )
+
+
+def _stack(rows: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(rows))
+
+
+def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(R, K) intersection over union of ``boxes`` (R, 4) and ``others`` (K, 4), x1 y1 x2 y2."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(min=0).prod(axis=-1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)[:, None] + (others[:, 2:] - others[:, :2]).prod(axis=-1)
+    return shared / (areas - shared)

@@ -1,0 +1,89 @@
+"""Region features and box positions of the images of a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from selfalign.data.arrays import DiskArray
+from selfalign.errors import UserError
+
+CAPTIONS_PER_IMAGE = 5
+
+
+class RegionFeatures:
+    """Memory-mapped region features; a batch is the only copy.
+
+    Args:
+        path: (N, R, F) float16, float32 or float64 ``.npy``.
+        captions: M; a file with as many rows as captions repeats every image five times, and every fifth row is read.
+
+    Raises:
+        UserError: if the file is unreadable or does not hold one image for five captions.
+    """
+
+    def __init__(self, path: Path, captions: int) -> None:
+        self._array = DiskArray(path, 3, "features")
+        rows, self.regions, self.width = self._array.shape
+        repeated = rows == captions and captions % CAPTIONS_PER_IMAGE == 0
+        self._step = CAPTIONS_PER_IMAGE if repeated else 1
+        if not repeated and captions != CAPTIONS_PER_IMAGE * rows:
+            raise UserError(
+                f"features {path}: {rows} images need {CAPTIONS_PER_IMAGE * rows} captions "
+                f"({CAPTIONS_PER_IMAGE} each), got {captions}; the two files are of different data sets or cut"
+            )
+        self.images = rows // self._step
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._array.path
+
+    @property
+    def bytes(self) -> int:
+        """Size of the values that are read, in bytes."""
+        return self.images * self.regions * self.width * self._array.dtype.itemsize
+
+    def rows(self, images: np.ndarray) -> np.ndarray:
+        """(B, R, F) features of ``images`` (B,) in the type on disk."""
+        return self._array.rows(images * self._step)
+
+
+class BoxPositions:
+    """Where the regions of an image are (METHOD section 3).
+
+    Args:
+        boxes: (N, R, 4) ``.npy``, x1 y1 x2 y2 in pixels.
+        sizes: (N, 2) ``.npy``, width and height of the images in pixels.
+        features: of the same split.
+
+    Raises:
+        UserError: if the files do not fit the features.
+    """
+
+    def __init__(self, boxes: Path, sizes: Path, features: RegionFeatures) -> None:
+        self.boxes = DiskArray(boxes, 3, "boxes")
+        self.sizes = DiskArray(sizes, 2, "image sizes")
+        repeats = {features.images: 1, CAPTIONS_PER_IMAGE * features.images: CAPTIONS_PER_IMAGE}
+        for array, tail in ((self.boxes, (features.regions, 4)), (self.sizes, (2,))):
+            if len(array) not in repeats or array.shape[1:] != tail:
+                raise UserError(
+                    f"{array.what} {array.path}: expected shape {(features.images, *tail)} as the features have, "
+                    f"got {array.shape}"
+                )
+        self._box_step, self._size_step = repeats[len(self.boxes)], repeats[len(self.sizes)]
+
+    def raw(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, R, 4) boxes and (B, 2) sizes of ``images`` (B,), float32, in pixels."""
+        boxes = self.boxes.rows(images * self._box_step).astype(np.float32, copy=False)
+        return boxes, self.sizes.rows(images * self._size_step).astype(np.float32, copy=False)
+
+    def rows(self, images: np.ndarray) -> np.ndarray:
+        """(B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area."""
+        boxes, sizes = self.raw(images)
+        corner, extent = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
+        shares = np.concatenate([corner, extent], axis=-1) / np.tile(sizes, 2)[:, None]
+        aspect = extent[..., :1] / extent[..., 1:]
+        area = extent.prod(axis=-1, keepdims=True) / sizes.prod(axis=-1)[:, None, None]
+        return np.concatenate([shares, aspect, area], axis=-1, dtype=np.float32)

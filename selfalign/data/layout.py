@@ -1,0 +1,77 @@
+"""SCAN's folder layout: which files a split has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfalign.errors import UserError
+
+_NAMES = {
+    "features": ("ims.npy", "feats.npy", "features.npy"),
+    "captions": ("caps.txt", "captions.txt"),
+    "boxes": ("boxes.npy", "bbx.npy", "bboxes.npy"),
+    "sizes": ("img_sizes.npy", "sizes.npy", "img_size.npy"),
+    "ids": ("ids.txt",),
+    "images": ("images.txt",),
+    "alignments": ("alignments.npy",),
+}
+_SPLIT_ALIASES = {"dev": ("dev", "val", "valid"), "val": ("val", "dev", "valid"), "testall": ("testall", "test5k")}
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The files of one split; ``None`` where there is none.
+
+    Attributes:
+        split: name as asked for.
+        features: region features, (N, R, F).
+        captions: one caption a line.
+        boxes: (N, R, 4), x1 y1 x2 y2 in pixels.
+        sizes: (N, 2), width and height in pixels.
+        ids: image number of every caption.
+        images: picture file name of every image.
+        alignments: (K, 6), caption, word, true box; built-in data only.
+    """
+
+    split: str
+    features: Path
+    captions: Path
+    boxes: Path | None
+    sizes: Path | None
+    ids: Path | None
+    images: Path | None
+    alignments: Path | None
+
+    @property
+    def root(self) -> Path:
+        """The folder of the data set."""
+        return self.features.parent
+
+
+def find_split(root: Path, split: str) -> SplitFiles:
+    """The files of ``split`` in ``root``; known variants of their names are accepted.
+
+    Raises:
+        UserError: if the folder, the features or the captions are missing.
+    """
+    if not root.is_dir():
+        raise UserError(f"data folder {root}: no such folder; pass data.root=DIR in SCAN's layout")
+    found = {kind: _find(root, split, names) for kind, names in _NAMES.items()}
+    features, captions = found.pop("features"), found.pop("captions")
+    if features is None or captions is None:
+        missing = "features" if features is None else "captions"
+        tried = ", ".join(f"{split}_{name}" for name in _NAMES[missing])
+        raise UserError(f"data folder {root}: no {missing} of split {split!r} (tried {tried}); {_splits(root)}")
+    return SplitFiles(split=split, features=features, captions=captions, **found)
+
+
+def _find(root: Path, split: str, names: tuple[str, ...]) -> Path | None:
+    candidates = (root / f"{alias}_{name}" for alias in _SPLIT_ALIASES.get(split, (split,)) for name in names)
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _splits(root: Path) -> str:
+    ending = "_" + _NAMES["captions"][0]
+    there = sorted(path.name.removesuffix(ending) for path in root.glob(f"*{ending}"))
+    return f"splits there: {', '.join(there)}" if there else "no captions of any split are there"

@@ -1,0 +1,178 @@
+"""Captions → token ids: NLTK words for VSRN, word pieces for CAMERA."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tokenizers
+
+from selfalign.data.captions import TokenizedCaptions
+from selfalign.data.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
+from selfalign.data.words import split_words
+from selfalign.errors import UserError
+
+_ABSURD_UNKNOWN_SHARE = 0.3
+
+
+class CaptionTokenizer(Protocol):
+    """What the data module and the backbones need of a tokenizer."""
+
+    vocabulary_size: int
+    unknown_id: int
+
+    def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
+        """Token ids of captions, special tokens included."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values from which :func:`tokenizer_from_state` rebuilds it."""
+
+
+class WordTokenizer:
+    """``<start>`` lower-cased NLTK words ``<end>``.
+
+    Args:
+        vocabulary: words and ids, and how captions are split.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.vocabulary_size = len(vocabulary)
+        self.unknown_id = vocabulary.ids[UNKNOWN]
+
+    def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
+        """See :class:`CaptionTokenizer`."""
+        ids = self.vocabulary.ids
+        words = [split_words(caption, self.vocabulary.tokenizer) for caption in captions]
+        return TokenizedCaptions.pack(
+            [[ids[START], *(ids.get(word, self.unknown_id) for word in caption), ids[END]] for caption in words],
+            [[-1, *range(len(caption)), -1] for caption in words],
+            ids[PAD],
+        )
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`CaptionTokenizer`."""
+        return {"kind": "words", "vocabulary": self.vocabulary.to_dict()}
+
+
+class WordPieceTokenizer:
+    """``[CLS]`` word pieces ``[SEP]``, cut to a maximum length.
+
+    Args:
+        backend: JSON of a ``tokenizers.Tokenizer`` with its own post-processing.
+        maximum_length: word pieces, special ones counted; 32 as published.
+    """
+
+    def __init__(self, backend: str, maximum_length: int = 32) -> None:
+        if maximum_length < 3:
+            raise UserError(f"bert.maximum_length: expected at least 3 word pieces, got {maximum_length}")
+        self._backend = tokenizers.Tokenizer.from_str(backend)
+        self._backend.no_padding()
+        self._backend.enable_truncation(maximum_length)
+        self.maximum_length = maximum_length
+        self.vocabulary_size = self._backend.get_vocab_size()
+        self.pad_id = self._special("[PAD]", "<pad>")
+        self.unknown_id = self._special("[UNK]", "<unk>")
+
+    def _special(self, *names: str) -> int:
+        for name in names:
+            if (identity := self._backend.token_to_id(name)) is not None:
+                return identity
+        raise UserError(f"tokenizer: none of the tokens {', '.join(names)} is in its vocabulary")
+
+    @classmethod
+    def from_pretrained(cls, source: str, maximum_length: int = 32) -> WordPieceTokenizer:
+        """The tokenizer of a hub name or of a local folder, which may hold ``vocab.txt`` only.
+
+        Raises:
+            UserError: if the hub cannot be reached or the folder has no tokenizer.
+        """
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+            if not (folder / "tokenizer.json").is_file() and (folder / "vocab.txt").is_file():
+                return cls(_from_vocabulary_file(folder / "vocab.txt"), maximum_length)
+            source = str(folder)
+        from transformers import AutoTokenizer
+
+        try:
+            backend = AutoTokenizer.from_pretrained(source).backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            reason = str(error).strip().split("\n")[0][:160]
+            raise UserError(
+                f"tokenizer of {source!r} cannot be loaded ({reason}); if the hub is out of reach, download the model "
+                "elsewhere and pass its folder: backbone.bert.source=DIR"
+            ) from error
+        return cls(backend.to_str(), maximum_length)
+
+    @classmethod
+    def train(cls, captions: Sequence[str], vocabulary_size: int, maximum_length: int = 32) -> WordPieceTokenizer:
+        """Word pieces learned from captions, lower-cased; the same captions give the same pieces."""
+        backend = tokenizers.BertWordPieceTokenizer(lowercase=True)
+        backend.train_from_iterable(captions, vocab_size=vocabulary_size, min_frequency=2, show_progress=False)
+        return cls(_with_bert_frame(backend), maximum_length)
+
+    def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
+        """See :class:`CaptionTokenizer`."""
+        encodings = self._backend.encode_batch(list(captions))
+        return TokenizedCaptions.pack(
+            [encoding.ids for encoding in encodings],
+            [[-1 if word is None else word for word in encoding.word_ids] for encoding in encodings],
+            self.pad_id,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`CaptionTokenizer`."""
+        return {"kind": "word_pieces", "backend": self._backend.to_str(), "maximum_length": self.maximum_length}
+
+
+def tokenizer_from_state(state: dict[str, Any]) -> CaptionTokenizer:
+    """The tokenizer whose ``state()`` this is."""
+    if state.get("kind") == "words":
+        return WordTokenizer(Vocabulary.from_dict(state["vocabulary"], "vocabulary of the checkpoint"))
+    if state.get("kind") == "word_pieces":
+        return WordPieceTokenizer(state["backend"], state["maximum_length"])
+    raise UserError(f"tokenizer: unknown kind {state.get('kind')!r}")
+
+
+def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
+    """Share of ``<unk>`` among all words."""
+    words = tokenized.tokens[tokenized.words >= 0]
+    return float(np.mean(words == unknown_id)) if len(words) else 0.0
+
+
+def check_unknown_share(share: float, where: str) -> None:
+    """Refuse captions that are mostly unknown to the vocabulary: it is another language or data set.
+
+    Raises:
+        UserError: above 30 %.
+    """
+    if share > _ABSURD_UNKNOWN_SHARE:
+        raise UserError(
+            f"captions {where}: {share:.0%} of the words are unknown to the vocabulary; it belongs to other captions"
+        )
+
+
+def _from_vocabulary_file(path: Path) -> str:
+    try:
+        backend = tokenizers.BertWordPieceTokenizer(str(path), lowercase=True)
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"tokenizer {path}: not a BERT vocabulary ({str(error)[:120]})") from error
+    return _with_bert_frame(backend)
+
+
+def _with_bert_frame(backend: tokenizers.BertWordPieceTokenizer) -> str:
+    """JSON of the backend with ``[CLS]`` and ``[SEP]`` around every caption."""
+    record = json.loads(backend.to_str())
+    frame = {name: backend.token_to_id(name) for name in ("[CLS]", "[SEP]")}
+    record["post_processor"] = {
+        "type": "BertProcessing",
+        "sep": ["[SEP]", frame["[SEP]"]],
+        "cls": ["[CLS]", frame["[CLS]"]],
+    }
+    return json.dumps(record)
+

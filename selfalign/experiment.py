@@ -1,0 +1,221 @@
+"""A run: train, test the best checkpoint, write results; and the evaluation of checkpoints, alone or together."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger
+from torch import Tensor
+
+from selfalign.building import Config, build_data, build_module, build_tokenizer, prepare_data, rebuild_module
+from selfalign.callbacks.validate_every import ValidateEvery
+from selfalign.checkpoint import read_checkpoint
+from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.errors import UserError
+from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
+from selfalign.metrics.protocols import RetrievalResult, evaluate
+from selfalign.modules.retrieval import RetrievalModule
+from selfalign.report import environment, save_curves, save_embeddings, save_results, table
+from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A split as one model sees it."""
+
+    image: ImageEmbedding
+    caption: CaptionEmbedding
+    image_of_caption: Tensor
+    alignment: dict[str, float]
+
+    @property
+    def tile(self) -> Tile:
+        """Similarities of its parts."""
+        return embedding_tile(self.image, self.caption)
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's notes about hardware, loaders and tips out of the output; its errors still raise."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning.*|lightning_fabric.*|torchmetrics.*")
+
+
+def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
+    """Train, test the best checkpoint and write everything a run leaves.
+
+    Args:
+        config: the resolved configuration, plain values.
+        run_dir: its folder.
+        loggers: besides ``metrics.csv``, which is always written.
+
+    Returns:
+        what ``results.json`` holds.
+    """
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    prepare_data(config["data"], say)
+    tokenizer = build_tokenizer(config, say)
+    data = build_data(config, tokenizer)
+    data.setup("fit")
+    module = build_module(config, data.split("train").features.width, tokenizer)
+    checkpoints = _checkpoints(run_dir)
+    training = config["training"]
+    trainer = pl.Trainer(
+        default_root_dir=run_dir,
+        max_epochs=training["epochs"],
+        gradient_clip_val=training["clip_norm"],
+        logger=[CSVLogger(run_dir, name="", version=""), *loggers],
+        callbacks=[*checkpoints, ValidateEvery(training["validate_every"]), LearningRateMonitor()],
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+        enable_model_summary=False,
+        **config["strategy"],
+    )
+    trainer.fit(module, data)
+    save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
+    best = Path(checkpoints[0].best_model_path)
+    say(f"testing {best.relative_to(run_dir)} of epoch {_epoch(checkpoints[0])}")
+    return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"])
+
+
+def evaluate_checkpoints(
+    checkpoints: Sequence[Path],
+    run_dir: Path,
+    *,
+    strategy: Config,
+    seed: int | None = None,
+    split: str | None = None,
+    protocols: Sequence[str] | None = None,
+    padding: str | None = None,
+    data: Config | None = None,
+    embeddings: bool = False,
+) -> dict[str, Any]:
+    """Score checkpoints, more than one as an ensemble, print a table and write ``results.json``.
+
+    Args:
+        checkpoints: files that :func:`train` wrote.
+        run_dir: where results go.
+        strategy: accelerator, devices and precision of Lightning's Trainer.
+        seed: of the run, ``None`` for that of the first checkpoint.
+        split: its name; ``None`` for each checkpoint's own test split.
+        protocols: ``None`` for those of the first checkpoint's data.
+        padding: ``None`` as trained.
+        data: settings of the data that differ from the checkpoint's; ``None`` values do not count.
+        embeddings: also write ``embeddings.safetensors``.
+
+    Returns:
+        what ``results.json`` holds.
+    """
+    if not checkpoints:
+        raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
+    galleries, configs, names = [], [], []
+    for path in checkpoints:
+        module, source, config = _restore(path, padding, split, data or {})
+        names.append(source.names["test"])
+        galleries.append(_encode(module, source, strategy))
+        configs.append(config)
+    first = galleries[0]
+    for path, gallery in zip(checkpoints, galleries, strict=True):
+        if not gallery.image_of_caption.equal(first.image_of_caption):
+            raise UserError(f"ensemble: {path} sees another gallery than {checkpoints[0]}; pass one data.root for all")
+    tile = mean_tile([gallery.tile for gallery in galleries])
+    images = len(first.image.views)
+    results = [
+        evaluate(tile, first.image_of_caption, images, protocol)
+        for protocol in (protocols or configs[0]["data"]["protocols"])
+    ]
+    record = _record(results, first.alignment if len(galleries) == 1 else {})
+    record |= {
+        "split": names[0],
+        "checkpoints": [str(path) for path in checkpoints],
+        "seed": configs[0]["seed"] if seed is None else seed,
+        "padding": padding or configs[0]["padding"],
+        "data_root": str(configs[0]["data"]["root"]),
+        **environment(),
+    }
+    save_results(record, run_dir / "results.json")
+    say(table(results, record))
+    if embeddings:
+        similarity = full_similarity(tile, images, len(first.image_of_caption))
+        pairs = [(gallery.image, gallery.caption) for gallery in galleries]
+        save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
+    return record
+
+
+def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    folder = run_dir / "checkpoints"
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="val/selection", mode="max", save_top_k=1, enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        folder, filename="last", save_top_k=1, every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    return best, last
+
+
+def _epoch(best: ModelCheckpoint) -> str:
+    score = f"{float(best.best_model_score):.1f}" if best.best_model_score is not None else "?"
+    return f"validation R@1 + R@5 {score}"
+
+
+def _restore(
+    path: Path, padding: str | None, split: str | None, data: Config
+) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
+    """A checkpoint's module and data, with what is to differ."""
+    provenance, weights = read_checkpoint(path)
+    config = copy.deepcopy(provenance.config)
+    config["padding"] = padding or config["padding"]
+    config["data"] |= {name: value for name, value in data.items() if value is not None}
+    if split is not None:
+        config["data"]["test_split"] = split
+        if split in (config["data"]["val_split"], config["data"]["train_split"]):
+            # Looking at the validation split is fine where nothing is chosen any more.
+            config["data"]["val_split"] = config["data"]["train_split"] = ""
+            config["data"]["train_split"] = "-"
+    module, tokenizer = rebuild_module(provenance)
+    module.backbone.padding = config["padding"]
+    try:
+        module.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"checkpoint {path}: weights do not fit its own configuration ({reason})") from error
+    source = build_data(config, tokenizer)
+    source.setup("test")
+    width = source.split("test").features.width
+    if width != provenance.region_width:
+        raise UserError(
+            f"features {source.split('test').features.path}: {width} wide, the model was trained on "
+            f"{provenance.region_width}; they are of another extraction"
+        )
+    return module, source, config
+
+
+def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
+    trainer = pl.Trainer(
+        logger=False, enable_checkpointing=False, enable_model_summary=False, **strategy
+    )
+    trainer.test(module, data, verbose=False)
+    return Gallery(*module.recall.embeddings(), alignment=module.alignment.compute())
+
+
+def _record(results: Sequence[RetrievalResult], alignment: dict[str, float]) -> dict[str, Any]:
+    record = results[0].to_dict()
+    record["protocols"] = {result.protocol: result.to_dict() for result in results}
+    if alignment:
+        record["alignment"] = alignment
+    return record

@@ -1,0 +1,53 @@
+"""The similarity of retrieval and of the ranking loss (METHOD section 6): one function for both."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+
+def multi_view_similarity(views: Tensor, vectors: Tensor) -> Tensor:
+    """(N, M): for every caption the largest of the V dot products with an image's views.
+
+    Args:
+        views: (N, V, D).
+        vectors: (M, D).
+    """
+    images, count, _ = views.shape
+    products = views.flatten(0, 1) @ vectors.mT  # (N·V, M)
+    return products if count == 1 else products.view(images, count, -1).amax(dim=1)
+
+
+def pair_similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:
+    """(N, M): ``max_v views·vector + context·context``, in [−2, 2], in fp32 at least.
+
+    The context part is the same for every view, so it stays outside the maximum.
+    """
+    with torch.autocast(image.views.device.type, enabled=False):
+        base = multi_view_similarity(_at_least_fp32(image.views), _at_least_fp32(caption.vector))
+        if image.context is None or caption.context is None:
+            if image.context is not caption.context:
+                raise ValueError("context: expected on both sides or on neither, got one side only")
+            return base
+        return base + _at_least_fp32(image.context) @ _at_least_fp32(caption.context).mT
+
+
+def joint_embeddings(image: ImageEmbedding, caption: CaptionEmbedding) -> tuple[Tensor, Tensor]:
+    """One vector a view and one a caption whose largest dot product is :func:`pair_similarity`.
+
+    Returns:
+        (N, V, 3·D), or (N, 3·D) for one view, and (M, 3·D); without context D in place of 3·D. The layout is the
+        authors': base, then ½ [mean L ; f] for images and [f ; mean L] for captions.
+    """
+    views, vectors = image.views, caption.vector
+    if image.context is not None and caption.context is not None:
+        repeated = image.context[:, None].expand(-1, views.shape[1], -1)
+        views = torch.cat([views, repeated], dim=-1)
+        vectors = torch.cat([vectors, caption.context], dim=-1)
+    return (views[:, 0] if views.shape[1] == 1 else views), vectors
+
+
+def _at_least_fp32(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

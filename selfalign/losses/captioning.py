@@ -1,0 +1,43 @@
+"""VSRN's captioning loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_PAD = 0
+
+
+def captioning_targets(tokens: Tensor, lengths: Tensor, maximum_length: int = 60) -> tuple[Tensor, Tensor]:
+    """Targets of the captioner: ``<start> w… <end>`` cut to ``maximum_length``, trimmed to the batch's longest.
+
+    Args:
+        tokens: (B, W) token ids, padded.
+        lengths: (B,) real tokens.
+        maximum_length: 60 as published.
+
+    Returns:
+        (B, T + 1) token ids, padded with 0, and the mask (B, T + 1) of the tokens that count: the real ones and one
+        pad after them, where there is room for it.
+    """
+    if maximum_length < 2:
+        raise ValueError(f"maximum_length: expected at least 2 tokens, got {maximum_length}")
+    width = min(int(lengths.max()) + 1, maximum_length)
+    targets = torch.nn.functional.pad(tokens, (0, max(0, width - tokens.shape[1])), value=_PAD)[:, :width]
+    positions = torch.arange(width, device=tokens.device)
+    real = positions < lengths[:, None]
+    return targets.masked_fill(~real, _PAD), positions <= lengths[:, None]
+
+
+def captioning_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Negative log-likelihood of every counted token, summed, divided by B (METHOD section 2).
+
+    Args:
+        logits: (B, T, vocabulary); row t predicts ``targets[:, t + 1]``.
+        targets: (B, T + 1) token ids.
+        mask: (B, T + 1) bool, tokens that count.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        wanted = targets[:, 1:].masked_fill(~mask[:, 1:], -100)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum") / len(logits)

@@ -1,0 +1,90 @@
+"""Concept alignment: a word is to choose the prototype that its region was assigned to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfalign.functional.masking import masked_mean
+from selfalign.functional.normalize import l2_normalize
+from selfalign.functional.sinkhorn import sinkhorn
+
+
+def concept_alignment(
+    words: Tensor, mask: Tensor, regions: Tensor, assignments: Tensor, prototypes: Tensor, *, temperature: float = 0.1
+) -> Tensor:
+    """Cross-entropy between a word's prototypes and the assignment of its most similar region.
+
+    The authors' LCA (METHOD section 6). Sends no gradient into ``regions``.
+
+    Args:
+        words: (B, W, D), unit length over D.
+        mask: (B, W) bool, real words.
+        regions: (B, R, D), unit length over D; row i is the image that caption i describes.
+        assignments: (B, R, P), the teacher's, rows summing to 1.
+        prototypes: (P, D), unit rows.
+        temperature: of the student, 0.1 as published.
+
+    Returns:
+        a scalar: mean over each caption's words, then over the captions.
+    """
+    with torch.autocast(words.device.type, enabled=False):
+        words, prototypes = words.to(assignments.dtype), prototypes.to(assignments.dtype)
+        with torch.no_grad():
+            chosen = (words @ regions.to(words.dtype).mT).argmax(dim=-1)  # (B, W)
+            target = assignments.gather(1, chosen[..., None].expand(-1, -1, assignments.shape[-1]))  # (B, W, P)
+        student = torch.log_softmax(words @ prototypes.mT / temperature, dim=-1)  # (B, W, P)
+        entropy = -(target * student).sum(dim=-1, keepdim=True)  # (B, W, 1)
+        return masked_mean(entropy, mask).mean()
+
+
+class ConceptAlignmentLoss(nn.Module):
+    """Prototypes shared by both modalities, and the loss of :func:`concept_alignment` against their assignments.
+
+    Args:
+        width: D.
+        prototypes: P, 1024 as published.
+        teacher_temperature: of Sinkhorn, 0.05 as published.
+        student_temperature: of the words' softmax, 0.1 as published.
+        iterations: of Sinkhorn, 2 as published.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        prototypes: int = 1024,
+        teacher_temperature: float = 0.05,
+        student_temperature: float = 0.1,
+        iterations: int = 2,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("prototypes", prototypes),
+            ("teacher_temperature", teacher_temperature),
+            ("student_temperature", student_temperature),
+            ("iterations", iterations),
+        ):
+            if value <= 0:
+                raise ValueError(f"{name}: expected a positive number, got {value}")
+        self.prototypes = nn.Parameter(nn.Linear(width, prototypes, bias=False).weight.detach())
+        self.teacher_temperature = teacher_temperature
+        self.student_temperature = student_temperature
+        self.iterations = iterations
+
+    @torch.no_grad()
+    def assign(self, regions: Tensor) -> Tensor:
+        """(B, R, P): the teacher's assignments of all (B, R, D) regions of the batch at once."""
+        with torch.autocast(regions.device.type, enabled=False):
+            regions = regions.to(self.prototypes.dtype)
+            scores = regions.flatten(0, 1) @ self.prototypes.mT  # (B·R, P)
+            assignments = sinkhorn(scores, temperature=self.teacher_temperature, iterations=self.iterations)
+        return assignments.view(*regions.shape[:2], -1)
+
+    def forward(self, regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """Loss of B pairs: ``regions`` (B, R, D) and ``words`` (B, W, D) of unit length, ``mask`` (B, W)."""
+        with torch.no_grad():
+            self.prototypes.copy_(l2_normalize(self.prototypes, dim=-1))
+        assignments = self.assign(regions)
+        return concept_alignment(
+            words, mask, regions, assignments, self.prototypes, temperature=self.student_temperature
+        )

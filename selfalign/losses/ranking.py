@@ -1,0 +1,58 @@
+"""The bidirectional hinge loss with the hardest negative of the batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def ranking_loss(
+    similarity: Tensor, *, margin: float = 0.2, hardest: bool = True, image_ids: Tensor | None = None
+) -> Tensor:
+    """Hinge of every pair against its negatives in both directions, summed over the batch (METHOD section 6).
+
+    Args:
+        similarity: (B, B), images × captions, right pairs on the diagonal.
+        margin: 0.2 as published.
+        hardest: count the hardest negative of each query only, as published; otherwise the sum over all.
+        image_ids: (B,); if given, other captions of the same image are no negatives.
+
+    Returns:
+        a scalar; 0 for a batch without negatives.
+    """
+    positive = similarity.diagonal()
+    if image_ids is None:
+        same = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    else:
+        same = image_ids[:, None] == image_ids[None, :]
+    captions = (margin + similarity - positive[:, None]).clamp_min(0).masked_fill(same, 0)  # image queries
+    images = (margin + similarity - positive[None, :]).clamp_min(0).masked_fill(same, 0)  # caption queries
+    if hardest:
+        return captions.amax(dim=1).sum() + images.amax(dim=0).sum()
+    return captions.sum() + images.sum()
+
+
+class RankingLoss(nn.Module):
+    """See :func:`ranking_loss`.
+
+    Args:
+        margin, hardest: as there.
+        mask_same_image: other captions of the same image are no negatives; off as published.
+    """
+
+    def __init__(self, margin: float = 0.2, hardest: bool = True, mask_same_image: bool = False) -> None:
+        super().__init__()
+        if margin < 0:
+            raise ValueError(f"margin: expected at least 0, got {margin}")
+        self.margin = margin
+        self.hardest = hardest
+        self.mask_same_image = mask_same_image
+
+    def forward(self, similarity: Tensor, image_ids: Tensor) -> Tensor:
+        """Loss of (B, B) similarities whose pairs belong to the images ``image_ids`` (B,)."""
+        return ranking_loss(
+            similarity,
+            margin=self.margin,
+            hardest=self.hardest,
+            image_ids=image_ids if self.mask_same_image else None,
+        )

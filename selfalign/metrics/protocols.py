@@ -1,0 +1,140 @@
+"""Named evaluation protocols: which galleries are ranked, and how their figures are combined."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from selfalign.errors import UserError
+from selfalign.functional.ranks import Tile, retrieval_ranks
+
+PROTOCOLS = ("full", "coco_1k_5fold")
+_FOLDS = 5
+_FOLD_IMAGES = 1000
+
+
+@dataclass(frozen=True)
+class DirectionResult:
+    """Figures of one direction.
+
+    Attributes:
+        r1, r5, r10: percent of queries with at least one right answer in the first 1, 5, 10.
+        median_rank, mean_rank: of the best-placed right answer, from 1. The median is rounded down, as published.
+    """
+
+    r1: float
+    r5: float
+    r10: float
+    median_rank: float
+    mean_rank: float
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """Figures of one gallery, or of several with their mean.
+
+    Attributes:
+        protocol: one of ``PROTOCOLS``.
+        images, captions: size of the whole gallery.
+        i2t, t2i: image → text and text → image; means over the folds where there are any.
+        folds: the figures of each fold; empty without.
+    """
+
+    protocol: str
+    images: int
+    captions: int
+    i2t: DirectionResult
+    t2i: DirectionResult
+    folds: tuple[RetrievalResult, ...] = ()
+
+    @property
+    def rsum(self) -> float:
+        """Sum of the six recalls, 600 at most."""
+        return sum(side.r1 + side.r5 + side.r10 for side in (self.i2t, self.t2i))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values under the names that ``results.json`` uses."""
+        record = {
+            "protocol": self.protocol,
+            "images": self.images,
+            "captions": self.captions,
+            "i2t": asdict(self.i2t),
+            "t2i": asdict(self.t2i),
+            "rsum": self.rsum,
+        }
+        if self.folds:
+            record["folds"] = [fold.to_dict() for fold in self.folds]
+            record["folds_std"] = {
+                side: {
+                    column: float(np.std([getattr(getattr(fold, side), column) for fold in self.folds], ddof=1))
+                    for column in asdict(self.i2t)
+                }
+                for side in ("i2t", "t2i")
+            } | {"rsum": float(np.std([fold.rsum for fold in self.folds], ddof=1))}
+        return record
+
+
+def summarise(ranks: Tensor) -> DirectionResult:
+    """Figures of ranks from 1, (queries,) int64."""
+    values = ranks.cpu().numpy()
+    return DirectionResult(
+        *(100.0 * float(np.mean(values <= depth)) for depth in (1, 5, 10)),
+        median_rank=float(np.floor(np.median(values))),
+        mean_rank=float(values.mean()),
+    )
+
+
+def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = "full") -> RetrievalResult:
+    """Rank a gallery of N images under a named protocol.
+
+    Args:
+        tile: similarities of the gallery.
+        image_of_caption: (M,) int64.
+        images: N.
+        protocol: ``full``, or ``coco_1k_5fold``: the mean of five consecutive folds of 1,000 images.
+
+    Raises:
+        UserError: if the protocol is unknown or does not fit the gallery.
+    """
+    captions = len(image_of_caption)
+    if protocol == "full":
+        return _gallery(tile, image_of_caption, range(images), range(captions))
+    if protocol not in PROTOCOLS:
+        raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    if images != _FOLDS * _FOLD_IMAGES or captions % images:
+        raise UserError(
+            f"protocol {protocol}: expected {_FOLDS * _FOLD_IMAGES} images with equally many captions each, "
+            f"got {images} with {captions}; use protocol full"
+        )
+    per_image = captions // images
+    folds = tuple(
+        _gallery(
+            tile,
+            image_of_caption,
+            range(first, first + _FOLD_IMAGES),
+            range(first * per_image, (first + _FOLD_IMAGES) * per_image),
+        )
+        for first in range(0, images, _FOLD_IMAGES)
+    )
+    return RetrievalResult(
+        protocol,
+        images,
+        captions,
+        _mean([fold.i2t for fold in folds]),
+        _mean([fold.t2i for fold in folds]),
+        folds,
+    )
+
+
+def _gallery(tile: Tile, image_of_caption: Tensor, images: range, captions: range) -> RetrievalResult:
+    ranks = retrieval_ranks(tile, image_of_caption, images, captions)
+    return RetrievalResult("full", len(images), len(captions), summarise(ranks.i2t), summarise(ranks.t2i))
+
+
+def _mean(results: list[DirectionResult]) -> DirectionResult:
+    return DirectionResult(
+        **{column: float(np.mean([getattr(result, column) for result in results])) for column in asdict(results[0])}
+    )

@@ -1,0 +1,106 @@
+"""Cross-modal recall as a metric that collects embeddings by id."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from selfalign.functional.ranks import embedding_tile
+from selfalign.metrics.protocols import evaluate
+from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+
+class CrossModalRecall(Metric):
+    """R@K of a gallery: the share of queries with at least one right answer in the first K, in percent.
+
+    Lightning's distributed sampler repeats samples to fill the last batch, so rows carry ids; repeats are dropped
+    before anything is counted, and the totals must be those of :meth:`reset_gallery`.
+    """
+
+    full_state_update = False
+    image_ids: list[Tensor]
+    views: list[Tensor]
+    image_context: list[Tensor]
+    caption_ids: list[Tensor]
+    owners: list[Tensor]
+    vectors: list[Tensor]
+    caption_context: list[Tensor]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name in (
+            "image_ids",
+            "views",
+            "image_context",
+            "caption_ids",
+            "owners",
+            "vectors",
+            "caption_context",
+        ):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.expected = (0, 0)
+
+    def reset_gallery(self, images: int, captions: int) -> None:
+        """Forget everything and expect a gallery of that many images and captions."""
+        self.reset()
+        self.expected = (images, captions)
+
+    def update(self, ids: Tensor, embedding: ImageEmbedding | CaptionEmbedding, owners: Tensor | None = None) -> None:
+        """Add rows of the gallery.
+
+        Args:
+            ids: (B,) row in the gallery.
+            embedding: of B images, or of B captions.
+            owners: (B,) image that each caption describes; captions only.
+        """
+        if isinstance(embedding, ImageEmbedding):
+            self.image_ids.append(ids)
+            self.views.append(embedding.views)
+            if embedding.context is not None:
+                self.image_context.append(embedding.context)
+            return
+        if owners is None:
+            raise ValueError("owners: expected the image of every caption, got None")
+        self.caption_ids.append(ids)
+        self.owners.append(owners)
+        self.vectors.append(embedding.vector)
+        if embedding.context is not None:
+            self.caption_context.append(embedding.context)
+
+    def embeddings(self) -> tuple[ImageEmbedding, CaptionEmbedding, Tensor]:
+        """The gallery in order of ids, repeats dropped: images, captions, and the image of each caption (M,)."""
+        images, image_rows = _first_of_each(dim_zero_cat(self.image_ids))
+        captions, caption_rows = _first_of_each(dim_zero_cat(self.caption_ids))
+        for name, found, expected in zip(("images", "captions"), (images, captions), self.expected, strict=True):
+            if not torch.equal(found, torch.arange(expected, device=found.device)):
+                raise ValueError(f"{name}: expected ids 0 to {expected - 1} once each, got {len(found)} of them")
+        return (
+            ImageEmbedding(dim_zero_cat(self.views)[image_rows], _optional(self.image_context, image_rows)),
+            CaptionEmbedding(dim_zero_cat(self.vectors)[caption_rows], _optional(self.caption_context, caption_rows)),
+            dim_zero_cat(self.owners)[caption_rows],
+        )
+
+    def compute(self) -> dict[str, float]:
+        """Figures of the gallery under the protocol ``full``: ``i2t_r1`` … ``t2i_mean_rank`` and ``rsum``."""
+        image, caption, owners = self.embeddings()
+        result = evaluate(embedding_tile(image, caption), owners, self.expected[0])
+        sides = {"i2t": result.i2t, "t2i": result.t2i}
+        figures = {f"{name}_{column}": value for name, side in sides.items() for column, value in asdict(side).items()}
+        return figures | {"rsum": result.rsum}
+
+
+def _first_of_each(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Sorted distinct ids and one row of each."""
+    distinct, inverse = ids.unique(return_inverse=True)
+    rows = torch.full_like(distinct, len(ids))
+    rows.scatter_reduce_(0, inverse, torch.arange(len(ids), device=ids.device), reduce="amin")
+    return distinct, rows
+
+
+def _optional(parts: list[Tensor] | Tensor, rows: Tensor) -> Tensor | None:
+    return dim_zero_cat(parts)[rows] if len(parts) else None

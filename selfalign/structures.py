@@ -1,0 +1,203 @@
+"""What travels between data, backbones, losses and metrics.
+
+Shape glossary, used in every docstring and shape comment of the package:
+
+    B  pairs in a batch          R  regions of an image (36)     F  region feature width (2048)
+    W  words or word pieces of a caption, padded                 D  joint width (2048)
+    V  views of an image (CAMERA 12, VSRN 1)                     P  prototypes (1024)
+    N  images of a gallery       M  captions of a gallery        K  anything counted, said where used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TensorRecord:
+    """A frozen dataclass of tensors, nested records and ``None``; moves between devices as one thing."""
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """The same record with ``function`` applied to every tensor in it."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return type(self)(
+            **{
+                name: function(value)
+                if isinstance(value, Tensor)
+                else value.map(function)
+                if isinstance(value, TensorRecord)
+                else value
+                for name, value in values.items()
+            }
+        )
+
+    def to(self, *args, **kwargs) -> Self:
+        """``torch.Tensor.to`` of every tensor (Lightning moves batches with it)."""
+        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+
+    def pin_memory(self) -> Self:
+        """``torch.Tensor.pin_memory`` of every tensor (torch's DataLoader calls it)."""
+        return self.map(Tensor.pin_memory)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBatch(TensorRecord):
+    """Images as region features.
+
+    Attributes:
+        regions: (B, R, F) float32.
+        positions: (B, R, 6) float32, or ``None`` where the model needs none: x, y, w, h of each box divided by
+            (width, height, width, height) of its image, w / h, and the share of the image's area.
+        ids: (B,) int64, row of the image in its split.
+    """
+
+    regions: Tensor
+    positions: Tensor | None
+    ids: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionBatch(TensorRecord):
+    """Captions as token ids.
+
+    Attributes:
+        tokens: (B, W) int64, padded at the end.
+        lengths: (B,) int64, real tokens of each caption, special ones counted, at least 1.
+        ids: (B,) int64, line of the caption in its split.
+        image_ids: (B,) int64, row of the image that it describes.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    ids: Tensor
+    image_ids: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, W) bool, true at real tokens."""
+        return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class PairBatch(TensorRecord):
+    """B pairs: row i of ``captions`` describes row i of ``images``."""
+
+    images: ImageBatch
+    captions: CaptionBatch
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentBatch(TensorRecord):
+    """Pairs whose object words have known boxes (``data=scenes``).
+
+    Attributes:
+        pairs: the B pairs.
+        rows: (K,) int64, pair of each annotated word.
+        words: (K,) int64, position of the word in the caption's tokens.
+        correct: (K, R) bool, true where a region overlaps a true box of the word.
+    """
+
+    pairs: PairBatch
+    rows: Tensor
+    words: Tensor
+    correct: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ContextEncoding(TensorRecord):
+    """Output of the context head for B samples of n locals, all rows of unit length.
+
+    Attributes:
+        summary: (B, D), the global feature ``c``.
+        locals: (B, n, D), the locals ``L``.
+        fused: (B, D), the gated sum ``f``.
+        mean_local: (B, D), mean of the (real) locals, not of unit length.
+        mask: (B, n) bool, true at locals that count; ``None`` when all do.
+    """
+
+    summary: Tensor
+    locals: Tensor
+    fused: Tensor
+    mean_local: Tensor
+    mask: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEmbedding(TensorRecord):
+    """What retrieval needs of N images: ``s = max_v views·vector + context·context``.
+
+    Attributes:
+        views: (N, V, D), each of unit length.
+        context: (N, 2·D), ``½ [mean L ; f]`` of the context head, or ``None`` without one.
+    """
+
+    views: Tensor
+    context: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionEmbedding(TensorRecord):
+    """What retrieval needs of M captions.
+
+    Attributes:
+        vector: (M, D), of unit length.
+        context: (M, 2·D), ``[f ; mean L]`` of the context head, or ``None`` without one.
+    """
+
+    vector: Tensor
+    context: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageEncoding(TensorRecord):
+    """Everything an image tower computes for B images.
+
+    Attributes:
+        embedding: what retrieval needs.
+        concepts: (B, R, D), regions at the concept level, unit length over D.
+        context: output of the context head, or ``None`` without one.
+        region_weights: (B, R, V), CAMERA's scores ``S`` before the softmax over regions; ``None`` for VSRN.
+        graph: (B, R, D), VSRN's ``norm_R`` of the graph output, which its captioner reads; ``None`` for CAMERA.
+    """
+
+    embedding: ImageEmbedding
+    concepts: Tensor
+    context: ContextEncoding | None = None
+    region_weights: Tensor | None = None
+    graph: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CaptionEncoding(TensorRecord):
+    """Everything a text tower computes for B captions.
+
+    Attributes:
+        embedding: what retrieval needs.
+        concepts: (B, W, D), words at the concept level, unit length over D; ``None`` for the original VSRN, whose
+            words never have the width of regions.
+        mask: (B, W) bool, true at real tokens.
+        context: output of the context head, or ``None`` without one.
+    """
+
+    embedding: CaptionEmbedding
+    concepts: Tensor | None
+    mask: Tensor
+    context: ContextEncoding | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ranks(TensorRecord):
+    """Rank from 1 of the best-placed right answer of every query; ties count against the model.
+
+    Attributes:
+        i2t: (N,) int64, image queries among all captions.
+        t2i: (M,) int64, caption queries among all images.
+    """
+
+    i2t: Tensor
+    t2i: Tensor

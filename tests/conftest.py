@@ -1,0 +1,53 @@
+"""Fixtures that several folders of tests use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+CAPTIONS = (
+    "a red ball lies left of a small box",
+    "two dogs run over the green grass",
+    "a man in a blue shirt rides a bicycle",
+    "the small child holds a yellow balloon",
+    "a woman reads a book on a bench",
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and golden outputs beside the checkout; tests that need it are skipped without."""
+    root = Path(os.environ.get("SELFALIGN_SHARED", Path(__file__).parents[2] / "shared"))
+    if not root.is_dir():
+        pytest.skip(f"needs the folder {root} (or SELFALIGN_SHARED)")
+    return root
+
+
+def write_scan_folder(root: Path, images: dict[str, int], regions: int = 4, width: int = 10) -> Path:
+    """A small random data set in SCAN's layout."""
+    root.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    for split, count in images.items():
+        np.save(root / f"{split}_ims.npy", random.standard_normal((count, regions, width), np.float32))
+        corner = random.uniform(0, 50, (count, regions, 2))
+        boxes = np.concatenate([corner, corner + random.uniform(5, 40, (count, regions, 2))], axis=-1)
+        np.save(root / f"{split}_boxes.npy", boxes.astype(np.float32))
+        np.save(root / f"{split}_img_sizes.npy", np.full((count, 2), 100, np.float32))
+        lines = [f"{CAPTIONS[(i + j) % 5]} {'very ' * (i % 4)}number {i} ." for i in range(count) for j in range(5)]
+        (root / f"{split}_caps.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def scan_folder(tmp_path: Path) -> Path:
+    """train 12, dev 6, test 8 images of 4 regions, 10 wide."""
+    return write_scan_folder(tmp_path / "scan", {"train": 12, "dev": 6, "test": 8})
