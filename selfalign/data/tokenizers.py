@@ -113,7 +113,7 @@ class WordPieceTokenizer:
     def train(cls, captions: Sequence[str], vocabulary_size: int, maximum_length: int = 32) -> WordPieceTokenizer:
         """Word pieces learned from captions, lower-cased; the same captions give the same pieces."""
         backend = tokenizers.BertWordPieceTokenizer(lowercase=True)
-        backend.train_from_iterable(captions, vocab_size=vocabulary_size, min_frequency=2, show_progress=False)
+        backend.train_from_iterator(captions, vocab_size=vocabulary_size, min_frequency=2, show_progress=False)
         return cls(_with_bert_frame(backend), maximum_length)
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:

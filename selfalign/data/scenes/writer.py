@@ -1,0 +1,132 @@
+"""Scenes → a folder in SCAN's layout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from selfalign.data.scenes.composition import SIDE, compose
+from selfalign.data.scenes.drawing import draw
+from selfalign.data.scenes.grammar import describe
+from selfalign.data.scenes.regions import REGIONS, WIDTH, features, propose
+from selfalign.errors import UserError
+
+_FORMAT = 1
+_CAPTIONS = 5
+_RECORD = "scenes.json"
+_SPLIT_NUMBERS = {"train": 0, "dev": 1, "test": 2}
+
+
+def ensure_scenes(
+    root: Path,
+    seed: int = 0,
+    train: int = 2000,
+    dev: int = 200,
+    test: int = 500,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Make the data set where it is missing; where it is there, it must be the one asked for.
+
+    Raises:
+        UserError: if the folder holds something else.
+    """
+    if not root.exists():
+        write_scenes(root, seed, train, dev, test, progress)
+        return
+    wanted = _record(seed, {"train": train, "dev": dev, "test": test})
+    try:
+        found = json.loads((root / _RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if found != wanted:
+        raise UserError(
+            f"data folder {root}: not the scenes asked for (seed {seed}, {train}, {dev}, {test} images); "
+            "pass another data.root, or remove the folder"
+        )
+
+
+def write_scenes(
+    root: Path,
+    seed: int = 0,
+    train: int = 2000,
+    dev: int = 200,
+    test: int = 500,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Draw the data set: the same arguments give the same files.
+
+    Besides SCAN's files it holds the pictures, and ``{split}_alignments.npy`` (K, 6) float32: caption line, word
+    index, and the true box x1 y1 x2 y2 of the object that this noun means; rows with the same caption and word are
+    alternatives.
+
+    Args:
+        root: must not exist; it appears when all is written.
+        seed: of everything random.
+        train, dev, test: images of each split.
+        progress: told in one line what is going on.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    sizes = {"train": train, "dev": dev, "test": test}
+    if min(sizes.values()) < 1:
+        raise UserError(f"data.scenes: expected at least one image a split, got {sizes}")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    except OSError as error:
+        raise UserError(f"data folder {root}: cannot be made ({error.strerror})") from error
+    try:
+        (partial / "images").mkdir()
+        for split, images in sizes.items():
+            if progress is not None:
+                progress(f"drawing {images:,} {split} scenes into {root}")
+            _write_split(partial, split, seed, images)
+        (partial / _RECORD).write_text(json.dumps(_record(seed, sizes)) + "\n", encoding="utf-8")
+        partial.chmod(0o755)
+        partial.rename(root)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _record(seed: int, sizes: dict[str, int]) -> dict[str, int]:
+    return {"format": _FORMAT, "seed": seed, **sizes}
+
+
+def _write_split(root: Path, split: str, seed: int, images: int) -> None:
+    values = np.empty((images, REGIONS, WIDTH), np.float32)
+    boxes = np.empty((images, REGIONS, 4), np.float32)
+    captions: list[str] = []
+    meanings: list[tuple[float, ...]] = []
+    names: list[str] = []
+    for image in range(images):
+        # Every image has a generator of its own, so that no split depends on the size of another.
+        random = np.random.default_rng((seed, _SPLIT_NUMBERS[split], image))
+        scene = compose(random)
+        picture = draw(scene, random)
+        boxes[image] = propose(scene, random)
+        values[image] = features(np.asarray(picture), boxes[image])
+        names.append(f"images/{split}_{image:05}.png")
+        picture.save(root / names[-1])
+        for _ in range(_CAPTIONS):
+            caption = describe(scene, random)
+            for word, things in caption.meanings:
+                meanings += [(len(captions), word, *thing.box) for thing in things]
+            captions.append(caption.text)
+    np.save(root / f"{split}_ims.npy", values)
+    np.save(root / f"{split}_boxes.npy", boxes)
+    np.save(root / f"{split}_img_sizes.npy", np.full((images, 2), SIDE, np.float32))
+    np.save(root / f"{split}_alignments.npy", np.asarray(meanings, np.float32))
+    _write_lines(root / f"{split}_caps.txt", captions)
+    _write_lines(root / f"{split}_ids.txt", [str(line // _CAPTIONS) for line in range(len(captions))])
+    _write_lines(root / f"{split}_images.txt", names)
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
