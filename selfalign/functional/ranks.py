@@ -16,6 +16,8 @@ Tile = Callable[[slice, slice], Tensor]
 _TILE_IMAGES = 512
 _TILE_CAPTIONS = 2560
 _CACHED_TILES = 32
+_ROUNDING = 1e-6
+"""Scores this close are a tie: one pair's product differs by as much between tiles of two shapes in fp32."""
 
 
 def embedding_tile(image: ImageEmbedding, caption: CaptionEmbedding) -> Tile:
@@ -43,9 +45,8 @@ def full_similarity(tile: Tile, images: int, captions: int) -> Tensor:
 def retrieval_ranks(tile: Tile, image_of_caption: Tensor, images: range, captions: range) -> Ranks:
     """Rank of the best-placed right answer of every query: 1 + the wrong answers that score at least as much.
 
-    Ties count against the model, so that a collapsed one, which gives every pair the same score, ranks last. A right
-    answer's score is read from the same tile that it is compared in or from one of the same shape, never from
-    another formula whose rounding could break a tie. Memory: a few tiles, whatever the size of the gallery.
+    Ties count against the model, so that a collapsed one, which gives every pair the same score, ranks last; scores
+    within rounding of each other are ties. Memory: a few tiles, whatever the size of the gallery.
 
     Args:
         tile: gives similarities of the whole gallery.
@@ -74,8 +75,8 @@ def retrieval_ranks(tile: Tile, image_of_caption: Tensor, images: range, caption
         right = _right(owners[own_columns], rows).to(scores.device)
         image_scores = best_of_image[own_rows].to(scores.device)
         caption_scores = of_caption[own_columns].to(scores.device)
-        above_image[own_rows] += ((scores >= image_scores[:, None]) & ~right).sum(dim=1).cpu()
-        above_caption[own_columns] += ((scores >= caption_scores[None, :]) & ~right).sum(dim=0).cpu()
+        above_image[own_rows] += ((scores >= image_scores[:, None] - _ROUNDING) & ~right).sum(dim=1).cpu()
+        above_caption[own_columns] += ((scores >= caption_scores[None, :] - _ROUNDING) & ~right).sum(dim=0).cpu()
     return Ranks(i2t=above_image + 1, t2i=above_caption + 1)
 
 
