@@ -88,8 +88,8 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
     bert = backbone["bert"]
     if bert["source"] is not None:
         return WordPieceTokenizer.from_pretrained(bert["source"], maximum_length=bert["maximum_length"])
-    report("learning word pieces from the training captions")
-    return WordPieceTokenizer.train(
+    report("collecting word pieces from the training captions")
+    return WordPieceTokenizer.from_captions(
         training_captions(), bert["scratch"]["vocabulary_size"], maximum_length=bert["maximum_length"]
     )
 

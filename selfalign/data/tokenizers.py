@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from selfalign.data.words import split_words
 from selfalign.errors import UserError
 
 _ABSURD_UNKNOWN_SHARE = 0.3
+_BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class CaptionTokenizer(Protocol):
@@ -110,11 +112,21 @@ class WordPieceTokenizer:
         return cls(backend.to_str(), maximum_length)
 
     @classmethod
-    def train(cls, captions: Sequence[str], vocabulary_size: int, maximum_length: int = 32) -> WordPieceTokenizer:
-        """Word pieces learned from captions, lower-cased; the same captions give the same pieces."""
-        backend = tokenizers.BertWordPieceTokenizer(lowercase=True)
-        backend.train_from_iterator(captions, vocab_size=vocabulary_size, min_frequency=2, show_progress=False)
-        return cls(_with_bert_frame(backend), maximum_length)
+    def from_captions(
+        cls, captions: Sequence[str], vocabulary_size: int, maximum_length: int = 32
+    ) -> WordPieceTokenizer:
+        """A small vocabulary of the captions' own: every character, and the most frequent words, lower-cased.
+
+        The learner of the tokenizers library breaks ties at random, so that two runs of one seed would differ.
+        """
+        splitter = tokenizers.pre_tokenizers.BertPreTokenizer()
+        counts = Counter(word for caption in captions for word, _ in splitter.pre_tokenize_str(caption.lower()))
+        characters = sorted({character for word in counts for character in word})
+        pieces = [*_BERT_SPECIAL, *characters, *(f"##{character}" for character in characters)]
+        words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
+        pieces += words[: max(0, vocabulary_size - len(pieces))]
+        vocabulary = {piece: index for index, piece in enumerate(pieces)}
+        return cls(_with_bert_frame(tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=True)), maximum_length)
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """See :class:`CaptionTokenizer`."""

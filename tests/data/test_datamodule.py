@@ -1,0 +1,86 @@
+"""Batches of a data set: pairs belong together, nothing is missed, selection never sees the test split."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from selfalign.data.captions import read_captions
+from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.dataset import overlaps
+from selfalign.data.tokenizers import WordTokenizer
+from selfalign.data.vocabulary import Vocabulary
+from selfalign.errors import UserError
+
+
+def data(root: Path, **settings: Any) -> RetrievalDataModule:
+    tokenizer = WordTokenizer(Vocabulary.build(read_captions(root / "train_caps.txt"), 1))
+    return RetrievalDataModule(root, tokenizer, **{"batch_size": 7, "boxes": True} | settings)
+
+
+def test_every_pair_comes_once_an_epoch_with_its_own_image(scan_folder: Path) -> None:
+    module = data(scan_folder)
+    features = np.load(scan_folder / "train_ims.npy")
+    seen = []
+    for batch in module.train_dataloader():
+        assert torch.equal(batch.images.ids, batch.captions.ids // 5)
+        np.testing.assert_array_equal(batch.images.regions.numpy(), features[batch.images.ids.numpy()])
+        seen += batch.captions.ids.tolist()
+    assert sorted(seen) == list(range(60))
+    assert seen != sorted(seen)
+
+
+def test_the_order_is_the_seeds(scan_folder: Path) -> None:
+    orders = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        orders.append([index for batch in data(scan_folder).train_dataloader() for index in batch.captions.ids.tolist()])
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_last_batch_of_one_pair_is_dropped_and_no_other(scan_folder: Path) -> None:
+    assert [len(batch.images.ids) for batch in data(scan_folder, batch_size=59).train_dataloader()] == [59]
+    assert [len(batch.images.ids) for batch in data(scan_folder, batch_size=29).train_dataloader()] == [29, 29, 2]
+
+
+def test_evaluation_sees_each_image_and_each_caption_once_in_order(scan_folder: Path) -> None:
+    images, captions = data(scan_folder).test_dataloader()
+    assert [index for batch in images for index in batch.ids.tolist()] == list(range(8))
+    assert [index for batch in captions for index in batch.ids.tolist()] == list(range(40))
+
+
+def test_validation_is_limited_to_the_first_captions(scan_folder: Path) -> None:
+    images, captions = data(scan_folder, validation_captions=15).val_dataloader()
+    assert (len(images.dataset), len(captions.dataset)) == (3, 15)
+
+
+def test_worker_processes_read_the_same_batches(scan_folder: Path) -> None:
+    for plain, worked in zip(
+        data(scan_folder).test_dataloader()[0], data(scan_folder, workers=1).test_dataloader()[0], strict=True
+    ):
+        assert torch.equal(plain.regions, worked.regions)
+
+
+def test_what_travels_to_a_worker_holds_no_features(scan_folder: Path) -> None:
+    np.save(scan_folder / "train_ims.npy", np.zeros((12, 4, 50_000), np.float32))
+    dataset = data(scan_folder).train_dataloader().dataset
+    dataset[0]
+    assert len(pickle.dumps(dataset)) < 100_000
+
+
+@pytest.mark.parametrize("names", [("train", "test", "test"), ("train", "dev", "dev"), ("test", "dev", "test")])
+def test_selection_on_the_test_split_is_refused(scan_folder: Path, names: tuple[str, str, str]) -> None:
+    settings = dict(zip(("train_split", "val_split", "test_split"), names, strict=True))
+    with pytest.raises(UserError, match="three splits"):
+        data(scan_folder, **settings)
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
+    np.testing.assert_allclose(overlaps(box, others), [[1, 1 / 3, 0]])
