@@ -47,7 +47,7 @@ def train(config: DictConfig) -> None:
     (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
     logger = plain.pop("logger")
     loggers = [hydra.utils.instantiate(_logger(logger), save_dir=str(run_dir), _convert_="all")] if logger else []
-    experiment.quiet_lightning()
+    experiment.quiet_libraries()
     experiment.train(plain, run_dir, loggers)
     experiment.say(f"\nrun folder: {_short(run_dir)}")
 
@@ -62,7 +62,7 @@ def evaluate(config: DictConfig) -> None:
     checkpoints = plain["checkpoints"]
     if not isinstance(checkpoints, list):
         raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {checkpoints!r}")
-    experiment.quiet_lightning()
+    experiment.quiet_libraries()
     experiment.evaluate_checkpoints(
         [Path(path) for path in checkpoints],
         run_dir,

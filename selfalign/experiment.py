@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -49,10 +50,12 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def quiet_lightning() -> None:
-    """Keep Lightning's notes about hardware, loaders and tips out of the output; its errors still raise."""
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+def quiet_libraries() -> None:
+    """Keep the libraries' notes about hardware, loaders and unused weights out of the output; errors still raise."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "huggingface_hub", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", module=r"pytorch_lightning.*|lightning_fabric.*|torchmetrics.*")
 
 

@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import huggingface_hub
 import numpy as np
 import tokenizers
+from httpx import HTTPError
+from huggingface_hub.errors import HfHubHTTPError
 
 from selfalign.data.captions import TokenizedCaptions
 from selfalign.data.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
@@ -18,6 +21,7 @@ from selfalign.data.words import split_words
 from selfalign.errors import UserError
 
 _ABSURD_UNKNOWN_SHARE = 0.3
+_HUB_TIMEOUT = 10.0  # seconds
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -102,8 +106,10 @@ class WordPieceTokenizer:
         from transformers import AutoTokenizer
 
         try:
+            if not folder.is_dir():
+                _reach_hub(source)
             backend = AutoTokenizer.from_pretrained(source).backend_tokenizer
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, HfHubHTTPError, HTTPError) as error:
             reason = str(error).strip().split("\n")[0][:160]
             raise UserError(
                 f"tokenizer of {source!r} cannot be loaded ({reason}); if the hub is out of reach, download the model "
@@ -167,6 +173,13 @@ def check_unknown_share(share: float, where: str) -> None:
         raise UserError(
             f"captions {where}: {share:.0%} of the words are unknown to the vocabulary; it belongs to other captions"
         )
+
+
+def _reach_hub(name: str) -> None:
+    """Ask the hub once, unless the model is in its cache: the hub's own client retries for a minute."""
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    if not offline and not isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
+        huggingface_hub.HfApi().model_info(name, timeout=_HUB_TIMEOUT)
 
 
 def _from_vocabulary_file(path: Path) -> str:

@@ -37,22 +37,28 @@ class RankingLoss(nn.Module):
 
     Args:
         margin, hardest: as there.
+        warm_up_epochs: first epochs in which all negatives count whatever ``hardest`` says; 0 as published. From
+            scratch, the hardest negative alone can keep the loss at its plateau of 2 · batch · margin.
         mask_same_image: other captions of the same image are no negatives; off as published.
     """
 
-    def __init__(self, margin: float = 0.2, hardest: bool = True, mask_same_image: bool = False) -> None:
+    def __init__(
+        self, margin: float = 0.2, hardest: bool = True, warm_up_epochs: int = 0, mask_same_image: bool = False
+    ) -> None:
         super().__init__()
-        if margin < 0:
-            raise ValueError(f"margin: expected at least 0, got {margin}")
+        for name, value in (("margin", margin), ("warm_up_epochs", warm_up_epochs)):
+            if value < 0:
+                raise ValueError(f"{name}: expected at least 0, got {value}")
         self.margin = margin
         self.hardest = hardest
+        self.warm_up_epochs = warm_up_epochs
         self.mask_same_image = mask_same_image
 
-    def forward(self, similarity: Tensor, image_ids: Tensor) -> Tensor:
-        """Loss of (B, B) similarities whose pairs belong to the images ``image_ids`` (B,)."""
+    def forward(self, similarity: Tensor, image_ids: Tensor, epoch: int) -> Tensor:
+        """Loss of (B, B) similarities whose pairs belong to the images ``image_ids`` (B,), in ``epoch`` from 0."""
         return ranking_loss(
             similarity,
             margin=self.margin,
-            hardest=self.hardest,
+            hardest=self.hardest and epoch >= self.warm_up_epochs,
             image_ids=image_ids if self.mask_same_image else None,
         )

@@ -91,7 +91,7 @@ class RetrievalModule(pl.LightningModule):
         if "ranking" in self.losses:
             similarity = self.backbone.similarity(images.embedding, captions.embedding)  # (B, B)
             self._log_similarities(similarity.detach())
-            terms["ranking"] = self.losses["ranking"](similarity, batch.images.ids)
+            terms["ranking"] = self.losses["ranking"](similarity, batch.images.ids, self.current_epoch)
         if "concept" in self.losses:
             terms["concept"] = self.losses["concept"](images.concepts, captions.concepts, captions.mask)
         if "context" in self.losses:

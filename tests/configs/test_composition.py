@@ -49,7 +49,8 @@ def test_published_settings_are_the_defaults(pair: tuple[str, str]) -> None:
     assert (config["seed"], config["data"]["batch_size"], config["data"]["validation_captions"]) == (1024, 128, 5000)
     assert config["backbone"]["width"] == 2048
     loss = config["loss"]
-    assert loss["ranking"] == {"weight": 1.0, "margin": 0.2, "hardest": True, "mask_same_image": False}
+    published = {"weight": 1.0, "margin": 0.2, "hardest": True, "warm_up_epochs": 0, "mask_same_image": False}
+    assert loss["ranking"] == published
     assert loss["context"] == {"weight": 1.0, "temperature": 0.7, "negatives": 512}
     assert (loss["concept"]["weight"], loss["concept"]["prototypes"], loss["concept"]["iterations"]) == (1.0, 1024, 2)
     assert (loss["concept"]["teacher_temperature"], loss["concept"]["student_temperature"]) == (0.05, 0.1)
