@@ -90,10 +90,12 @@ def launch(main: Callable[[], None]) -> None:
 def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
     """The resolved configuration as plain values; a key that nothing reads is an error."""
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    unknown = sorted(set(plain) - known)
+    if not isinstance(plain, dict):
+        raise UserError("configuration: expected named settings")
+    unknown = sorted(str(name) for name in set(plain) - known)
     if unknown:
         raise UserError(f"{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
-    return plain
+    return {str(name): value for name, value in plain.items()}
 
 
 def _logger(settings: dict[str, Any]) -> dict[str, Any]:

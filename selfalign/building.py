@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
@@ -15,7 +15,7 @@ from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.checkpoint import Provenance
 from selfalign.data.captions import read_captions
-from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
 from selfalign.data.layout import find_split
 from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.vocabulary import Vocabulary
@@ -27,6 +27,9 @@ from selfalign.losses.ranking import RankingLoss
 from selfalign.modules.camera import CameraModule
 from selfalign.modules.retrieval import Optimisation, RetrievalModule
 from selfalign.modules.vsrn import VsrnModule
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Config = dict[str, Any]
 Built = TypeVar("Built")
@@ -58,11 +61,15 @@ def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def prepare_data(data: Config, report: Callable[[str], None]) -> None:
-    """Draw the built-in data set where it is asked for and missing."""
+    """Draw the built-in data set where it is asked for and missing; refuse a folder without the splits of a run."""
+    names = [data[f"{role}_split"] for role in ("train", "val", "test")]
+    require_three_splits(*names)
     if "scenes" in data:
         from selfalign.data.scenes import ensure_scenes
 
         construct("data.scenes", ensure_scenes, root=Path(data["root"]), progress=report, **data["scenes"])
+    for name in names:
+        find_split(Path(data["root"]), name)
 
 
 def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTokenizer:
@@ -129,14 +136,14 @@ def rebuild_module(provenance: Provenance) -> tuple[RetrievalModule, CaptionToke
     return _assemble(provenance, tokenizer, bert), tokenizer
 
 
-def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> nn.Module:
+def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> PreTrainedModel:
     if settings["source"] is not None:
         return load_bert(settings["source"])
     scratch = {"model_type": "bert", **settings["scratch"], "vocab_size": tokenizer.vocabulary_size}
     return build_bert(without(scratch, "vocabulary_size"))
 
 
-def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: nn.Module | None) -> RetrievalModule:
+def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrainedModel | None) -> RetrievalModule:
     config, region_width = provenance.config, provenance.region_width
     backbone, loss = dict(config["backbone"]), config["loss"]
     name = backbone.pop("name", None)

@@ -166,7 +166,12 @@ def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
         folder, filename="best", monitor="val/selection", mode="max", save_top_k=1, enable_version_counter=False
     )
     last = ModelCheckpoint(
-        folder, filename="last", save_top_k=1, every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
+        folder,
+        filename="last",
+        save_top_k=1,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
     return best, last
 
@@ -209,9 +214,7 @@ def _restore(
 
 
 def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    trainer = pl.Trainer(
-        logger=False, enable_checkpointing=False, enable_model_summary=False, **strategy
-    )
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, enable_model_summary=False, **strategy)
     trainer.test(module, data, verbose=False)
     return Gallery(*module.recall.embeddings(), alignment=module.alignment.compute())
 

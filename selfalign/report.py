@@ -54,9 +54,7 @@ def save_results(record: dict[str, Any], path: Path) -> None:
     temporary.replace(path)
 
 
-def save_embeddings(
-    pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, path: Path
-) -> None:
+def save_embeddings(pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, path: Path) -> None:
     """Write ``image`` (N, [V,] ·), ``caption`` (M, ·) and ``similarity`` (N, M) in fp32.
 
     ``similarity`` is the largest dot product of a caption with an image's views:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class TensorRecord:
             }
         )
 
-    def to(self, *args, **kwargs) -> Self:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """``torch.Tensor.to`` of every tensor (Lightning moves batches with it)."""
         return self.map(lambda tensor: tensor.to(*args, **kwargs))
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from selfalign.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _WITH_POOLER = frozenset({"bert", "roberta", "camembert", "xlm-roberta"})
 
 
-def build_bert(settings: dict[str, Any]) -> nn.Module:
+def build_bert(settings: dict[str, Any]) -> PreTrainedModel:
     """A BERT-family model with random weights.
 
     Args:
@@ -36,7 +38,7 @@ def build_bert(settings: dict[str, Any]) -> nn.Module:
     return AutoModel.from_config(config, dtype=torch.float32, **_without_pooler(model_type))
 
 
-def load_bert(source: str) -> nn.Module:
+def load_bert(source: str) -> PreTrainedModel:
     """A pretrained BERT-family model in fp32.
 
     Args:
@@ -66,21 +68,24 @@ def load_bert(source: str) -> nn.Module:
         advice = (
             "check its files"
             if local
-            else "if the hub is out of reach, download the model elsewhere and pass its folder: backbone.bert.source=DIR"
+            else "if the hub is out of reach, download it elsewhere and pass its folder: backbone.bert.source=DIR"
         )
         raise UserError(f"BERT {source!r} cannot be loaded ({_one_line(error)}); {advice}") from error
     missing = sorted(report["missing_keys"])
     if missing:
-        raise UserError(f"BERT {source!r}: {len(missing)} weights are missing, first {missing[0]}; use a complete model")
+        raise UserError(
+            f"BERT {source!r}: {len(missing)} weights are missing, first {missing[0]}; use a complete model"
+        )
     return model
 
 
-def bert_settings(model: nn.Module) -> dict[str, Any]:
+def bert_settings(model: PreTrainedModel) -> dict[str, Any]:
     """The configuration of ``model`` as plain values, from which :func:`build_bert` rebuilds it."""
     return {
         name: value
         for name, value in model.config.to_diff_dict().items()
-        if isinstance(value, str | int | float | bool) and name not in {"_name_or_path", "transformers_version", "dtype"}
+        if isinstance(value, str | int | float | bool)
+        and name not in {"_name_or_path", "transformers_version", "dtype"}
     } | {"model_type": model.config.model_type}
 
 

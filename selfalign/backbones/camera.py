@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,9 @@ from selfalign.structures import (
     ImageEncoding,
 )
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 _POSITION_WIDTH = 6
 
 
@@ -37,9 +42,7 @@ class CameraImageTower(nn.Module):
         context: build the context head.
     """
 
-    def __init__(
-        self, *, region_width: int, width: int, heads: int, views: int, dropout: float, context: bool
-    ) -> None:
+    def __init__(self, *, region_width: int, width: int, heads: int, views: int, dropout: float, context: bool) -> None:
         super().__init__()
         self.project = xavier_linear(region_width, width)
         self.position = nn.Linear(_POSITION_WIDTH, width)
@@ -80,7 +83,7 @@ class CameraTextTower(nn.Module):
     def __init__(
         self,
         *,
-        bert: nn.Module,
+        bert: PreTrainedModel,
         bert_frozen: bool,
         bert_dropout: bool,
         width: int,
@@ -156,7 +159,7 @@ class Camera(TwoTower):
         self,
         *,
         region_width: int,
-        bert: nn.Module,
+        bert: PreTrainedModel,
         bert_frozen: bool = True,
         bert_dropout: bool = True,
         width: int = 2048,

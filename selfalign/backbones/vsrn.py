@@ -35,9 +35,7 @@ class VsrnImageTower(nn.Module):
         context: build the context head.
     """
 
-    def __init__(
-        self, *, region_width: int, width: int, final_norm: bool, region_norm: bool, context: bool
-    ) -> None:
+    def __init__(self, *, region_width: int, width: int, final_norm: bool, region_norm: bool, context: bool) -> None:
         super().__init__()
         self.project = xavier_linear(region_width, width)
         self.region_norm = region_norm
@@ -56,9 +54,7 @@ class VsrnImageTower(nn.Module):
         vector = l2_normalize(self.final_norm(last[0]), dim=-1)
         context = self.context(reasoned) if self.context is not None else None
         return ImageEncoding(
-            embedding=ImageEmbedding(
-                vector[:, None], ContextHead.image_side(context) if context is not None else None
-            ),
+            embedding=ImageEmbedding(vector[:, None], ContextHead.image_side(context) if context is not None else None),
             concepts=l2_normalize(regions, dim=-1),
             context=context,
             graph=graph,

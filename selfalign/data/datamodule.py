@@ -58,11 +58,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         ):
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
-        if val_split in (test_split, train_split) or train_split == test_split:
-            raise UserError(
-                f"data: training, validation and test need three splits, got {train_split}, {val_split}, "
-                f"{test_split}; a model chosen on its test split gives numbers that mean nothing"
-            )
+        require_three_splits(train_split, val_split, test_split)
         self.root, self.tokenizer, self.batch_size, self.boxes = root, tokenizer, batch_size, boxes
         self.names = {"train": train_split, "val": val_split, "test": test_split}
         self.validation_captions, self.workers, self.pad_to = validation_captions, workers, pad_to
@@ -125,6 +121,19 @@ class RetrievalDataModule(pl.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             **settings,
+        )
+
+
+def require_three_splits(train: str, validation: str, test: str) -> None:
+    """Refuse a run whose model would be chosen on its test split, or tested on what it was trained on.
+
+    Raises:
+        UserError: unless the three names differ.
+    """
+    if len({train, validation, test}) < 3:
+        raise UserError(
+            f"data: training, validation and test need three splits, got {train}, {validation}, {test}; "
+            "a model chosen on its test split gives numbers that mean nothing"
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +14,6 @@ from typing import Any, Protocol
 import huggingface_hub
 import numpy as np
 import tokenizers
-from httpx import HTTPError
-from huggingface_hub.errors import HfHubHTTPError
 
 from selfalign.data.captions import TokenizedCaptions
 from selfalign.data.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
@@ -109,7 +109,7 @@ class WordPieceTokenizer:
             if not folder.is_dir():
                 _reach_hub(source)
             backend = AutoTokenizer.from_pretrained(source).backend_tokenizer
-        except (OSError, ValueError, AttributeError, HfHubHTTPError, HTTPError) as error:
+        except (OSError, ValueError, AttributeError) as error:
             reason = str(error).strip().split("\n")[0][:160]
             raise UserError(
                 f"tokenizer of {source!r} cannot be loaded ({reason}); if the hub is out of reach, download the model "
@@ -179,7 +179,11 @@ def _reach_hub(name: str) -> None:
     """Ask the hub once, unless the model is in its cache: the hub's own client retries for a minute."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
     if not offline and not isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
-        huggingface_hub.HfApi().model_info(name, timeout=_HUB_TIMEOUT)
+        request = urllib.request.Request(huggingface_hub.constants.ENDPOINT, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=_HUB_TIMEOUT).close()
+        except urllib.error.HTTPError:
+            return  # it answered
 
 
 def _from_vocabulary_file(path: Path) -> str:
@@ -200,4 +204,3 @@ def _with_bert_frame(backend: tokenizers.BertWordPieceTokenizer) -> str:
         "cls": ["[CLS]", frame["[CLS]"]],
     }
     return json.dumps(record)
-

@@ -51,7 +51,7 @@ def read_original_vocabulary(path: Path) -> Vocabulary:
         raise UserError(f"vocabulary {path}: cannot be read ({error.strerror})") from error
     except UserError:
         raise
-    except Exception as error:  # noqa: BLE001 - a hostile pickle can raise anything; none of it is ours to crash on
+    except Exception as error:  # a hostile pickle can raise anything
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise UserError(f"vocabulary {path}: refused: {reason}; nothing of it was run") from error
     ids = getattr(record, "word2idx", None)

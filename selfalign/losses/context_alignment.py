@@ -50,9 +50,7 @@ def context_alignment(
     """Both directions of :func:`context_contrast`, half each: image → words and caption → regions."""
     return 0.5 * context_contrast(
         image.summary, caption.locals, caption.mask, temperature=temperature, negatives=negatives
-    ) + 0.5 * context_contrast(
-        caption.summary, image.locals, image.mask, temperature=temperature, negatives=negatives
-    )
+    ) + 0.5 * context_contrast(caption.summary, image.locals, image.mask, temperature=temperature, negatives=negatives)
 
 
 class ContextAlignmentLoss(nn.Module):

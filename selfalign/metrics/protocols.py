@@ -80,8 +80,14 @@ class RetrievalResult:
 def summarise(ranks: Tensor) -> DirectionResult:
     """Figures of ranks from 1, (queries,) int64."""
     values = ranks.cpu().numpy()
+
+    def recall(depth: int) -> float:
+        return 100.0 * float(np.mean(values <= depth))
+
     return DirectionResult(
-        *(100.0 * float(np.mean(values <= depth)) for depth in (1, 5, 10)),
+        r1=recall(1),
+        r5=recall(5),
+        r10=recall(10),
         median_rank=float(np.floor(np.median(values))),
         mean_rank=float(values.mean()),
     )

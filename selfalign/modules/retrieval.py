@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from selfalign.backbones.base import TwoTower
@@ -121,7 +122,7 @@ class RetrievalModule(pl.LightningModule):
             batch_size=size,
         )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=self.optimisation.learning_rate)
         schedule = torch.optim.lr_scheduler.StepLR(
@@ -142,7 +143,7 @@ class RetrievalModule(pl.LightningModule):
 
     # Evaluation: each image and each caption is encoded once
 
-    def _start_gallery(self, loaders: list[Any]) -> None:
+    def _start_gallery(self, loaders: Any) -> None:
         images, captions = loaders[:2]
         self.recall.reset_gallery(len(images.dataset), len(captions.dataset))
         self.alignment.reset()
@@ -161,9 +162,7 @@ class RetrievalModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._start_gallery(self.trainer.val_dataloaders)
 
-    def validation_step(
-        self, batch: ImageBatch | CaptionBatch, batch_index: int, dataloader_idx: int = 0
-    ) -> None:
+    def validation_step(self, batch: ImageBatch | CaptionBatch, batch_index: int, dataloader_idx: int = 0) -> None:
         self._encode_batch(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -179,4 +178,3 @@ class RetrievalModule(pl.LightningModule):
         self, batch: ImageBatch | CaptionBatch | AlignmentBatch, batch_index: int, dataloader_idx: int = 0
     ) -> None:
         self._encode_batch(batch)
-

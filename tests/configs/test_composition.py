@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from selfalign.building import build_data, build_module, build_tokenizer
 from selfalign.errors import UserError
+from selfalign.modules.retrieval import RetrievalModule
 from tests.conftest import write_scan_folder
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -79,6 +80,12 @@ def test_coco_is_tested_on_5k_and_on_five_folds_of_1k() -> None:
     assert (data["test_split"], data["protocols"]) == ("testall", ["full", "coco_1k_5fold"])
 
 
+def build_all(config: dict[str, Any]) -> RetrievalModule:
+    tokenizer = build_tokenizer(config, lambda line: None)
+    build_data(config, tokenizer)
+    return build_module(config, 10, tokenizer)
+
+
 TINY = {
     "camera": (
         "backbone.heads=2",
@@ -93,10 +100,10 @@ TINY = {
 @pytest.mark.parametrize(("backbone", "data", "loss"), list(product(TINY, DATA, LOSSES)))
 def test_every_combination_builds(backbone: str, data: str, loss: str, tmp_path: Path) -> None:
     root = write_scan_folder(tmp_path / "d", {"train": 3})
-    config = composed(f"backbone={backbone}", f"data={data}", f"loss={loss}", f"data.root={root}", "backbone.width=8", *TINY[backbone])
-    tokenizer = build_tokenizer(config, lambda line: None)
-    build_data(config, tokenizer)
-    module = build_module(config, 10, tokenizer)
+    config = composed(
+        f"backbone={backbone}", f"data={data}", f"loss={loss}", f"data.root={root}", "backbone.width=8", *TINY[backbone]
+    )
+    module = build_all(config)
     names = set(module.losses)
     assert ("concept" in names) == (loss in ("selfalign", "concept"))
     assert ("context" in names) == (loss in ("selfalign", "context"))
@@ -126,9 +133,7 @@ def test_a_wrong_setting_is_named(override: str, message: str, tmp_path: Path) -
     tiny = [item for item in TINY["camera"] if not override.startswith(item.split("=")[0])]
     config = composed("data=f8k", f"data.root={root}", "backbone.width=8", *tiny, override)
     with pytest.raises(UserError, match=message) as caught:
-        tokenizer = build_tokenizer(config, lambda line: None)
-        build_data(config, tokenizer)
-        build_module(config, 10, tokenizer)
+        build_all(config)
     assert "\n" not in str(caught.value)
 
 

@@ -39,7 +39,9 @@ def test_the_order_is_the_seeds(scan_folder: Path) -> None:
     orders = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        orders.append([index for batch in data(scan_folder).train_dataloader() for index in batch.captions.ids.tolist()])
+        orders.append(
+            [index for batch in data(scan_folder).train_dataloader() for index in batch.captions.ids.tolist()]
+        )
     assert orders[0] == orders[1] != orders[2]
 
 

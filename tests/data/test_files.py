@@ -59,8 +59,14 @@ BROKEN = {
     "missing boxes": (lambda root: (root / "train_boxes.npy").unlink(), "which backbone=camera needs"),
     "missing sizes": (lambda root: (root / "train_img_sizes.npy").unlink(), "which backbone=camera needs"),
     "a caption too few": (lambda root: lines(root / "train_caps.txt", lambda text: text[:-1]), "12 images need 60"),
-    "an empty caption": (lambda root: lines(root / "train_caps.txt", lambda text: [*text[:7], " ", *text[8:]]), "line 8"),
-    "bytes as text": (lambda root: lines(root / "train_caps.txt", lambda text: [f"b'{t}'" for t in text]), "bytes object"),
+    "an empty caption": (
+        lambda root: lines(root / "train_caps.txt", lambda text: [*text[:7], " ", *text[8:]]),
+        "line 8",
+    ),
+    "bytes as text": (
+        lambda root: lines(root / "train_caps.txt", lambda text: [f"b'{t}'" for t in text]),
+        "bytes object",
+    ),
     "not UTF-8": (lambda root: (root / "train_caps.txt").write_bytes(b"a dog\n\xff\xfe\n"), "not UTF-8 at byte 6"),
     "empty captions": (lambda root: (root / "train_caps.txt").write_bytes(b""), "the file is empty"),
     "truncated features": (lambda root: cut(root / "train_ims.npy", 500), "truncated"),
@@ -72,7 +78,10 @@ BROKEN = {
         "type object",
     ),
     "NaN": (lambda root: edit(root / "train_ims.npy", put(3, 2, 1, np.nan)), "image 3, region 2, column 1 is nan"),
-    "infinity": (lambda root: edit(root / "train_ims.npy", put(11, 0, 0, np.inf)), "image 11, region 0, column 0 is inf"),
+    "infinity": (
+        lambda root: edit(root / "train_ims.npy", put(11, 0, 0, np.inf)),
+        "image 11, region 0, column 0 is inf",
+    ),
     "boxes of other regions": (
         lambda root: np.save(root / "train_boxes.npy", np.ones((12, 5, 4), np.float32)),
         "expected shape \\(12, 4, 4\\)",

@@ -126,7 +126,9 @@ def test_every_annotated_word_has_a_region_on_its_object(scenes: Path) -> None:
 def test_tokenizers_find_the_annotated_words(scenes: Path, kind: str) -> None:
     captions = read_captions(scenes / "train_caps.txt")
     tokenizer = (
-        WordTokenizer(Vocabulary.build(captions, 1)) if kind == "words" else WordPieceTokenizer.from_captions(captions, 400)
+        WordTokenizer(Vocabulary.build(captions, 1))
+        if kind == "words"
+        else WordPieceTokenizer.from_captions(captions, 400)
     )
     split = open_split(scenes, "train", tokenizer, boxes=False)
     dataset = AlignmentDataset(split)

@@ -104,7 +104,7 @@ def test_a_folder_with_a_vocabulary_file_only_is_a_bert_tokenizer(tmp_path: Path
 
 def test_an_unreachable_model_says_how_to_pass_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(UserError, match="pass its folder: backbone.bert.source=DIR") as caught:
+    with pytest.raises(UserError, match=r"pass its folder: backbone\.bert\.source=DIR") as caught:
         WordPieceTokenizer.from_pretrained("no-such-organisation/no-such-model")
     assert "\n" not in str(caught.value)
 

@@ -84,7 +84,11 @@ def test_training_leaves_what_others_script_against(runs: Path, name: str) -> No
 @pytest.mark.parametrize("name", ["camera", "vsrn"])
 def test_evaluation_reproduces_training_to_the_last_digit(runs: Path, name: str) -> None:
     succeed(
-        "eval.py", f"checkpoints=[{name}/checkpoints/best.ckpt]", f"hydra.run.dir=eval-{name}", "strategy.accelerator=cpu", cwd=runs
+        "eval.py",
+        f"checkpoints=[{name}/checkpoints/best.ckpt]",
+        f"hydra.run.dir=eval-{name}",
+        "strategy.accelerator=cpu",
+        cwd=runs,
     )
     trained, evaluated = results(runs / name), results(runs / f"eval-{name}")
     for key in ("i2t", "t2i", "rsum", "images", "captions", "protocol", "seed", "alignment"):

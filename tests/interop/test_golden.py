@@ -102,9 +102,7 @@ def load(case: str, shared: Path, monkeypatch: pytest.MonkeyPatch, padding: Padd
     module.load_state_dict(weights)
     camera = start.backbone == "camera"
     splits = [
-        open_split(
-            folder / "data", name, tokenizer, boxes=camera, pad_to=32 if camera and padding == "paper" else None
-        )
+        open_split(folder / "data", name, tokenizer, boxes=camera, pad_to=32 if camera and padding == "paper" else None)
         for name in ("train", "test")
     ]
     return Golden(
@@ -130,7 +128,11 @@ def test_four_training_steps(case: str, shared: Path, monkeypatch: pytest.Monkey
     listed = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if golden.start.backbone == "vsrn":
         listed += list(module.losses["captioning"].parameters())  # the authors' list holds them twice
-    with pytest.warns(UserWarning, match="duplicate") if golden.start.backbone == "vsrn" else pytest.MonkeyPatch.context():
+    with (
+        pytest.warns(UserWarning, match="duplicate")
+        if golden.start.backbone == "vsrn"
+        else pytest.MonkeyPatch.context()
+    ):
         optimizer = torch.optim.Adam(listed, lr=1e-3)
     for step in golden.expected["steps"]:
         batch = golden.train.pair_batch(np.array(step["indices"]))
@@ -174,13 +176,17 @@ def test_similarity_ranks_and_recalls(case: str, shared: Path, monkeypatch: pyte
     golden = load(case, shared, monkeypatch)
     image, caption = encode(golden, golden.expected["eval_batch_size"])
     tile = embedding_tile(image, caption)
-    torch.testing.assert_close(
-        tile(slice(None), slice(None)), golden.tensors["similarity"], rtol=0, atol=1e-5
-    )
+    torch.testing.assert_close(tile(slice(None), slice(None)), golden.tensors["similarity"], rtol=0, atol=1e-5)
     result = evaluate(tile, torch.arange(len(caption.vector)) // 5, len(image.views))
     for side in ("i2t", "t2i"):
         found, expected = getattr(result, side), golden.expected[side]
-        for ours, theirs in (("r1", "r1"), ("r5", "r5"), ("r10", "r10"), ("median_rank", "medr"), ("mean_rank", "meanr")):
+        for ours, theirs in (
+            ("r1", "r1"),
+            ("r5", "r5"),
+            ("r10", "r10"),
+            ("median_rank", "medr"),
+            ("mean_rank", "meanr"),
+        ):
             assert getattr(found, ours) == pytest.approx(expected[theirs], abs=1e-9), (side, ours)
 
 

@@ -31,7 +31,9 @@ def assert_same(ours: Callable[..., Tensor], slow: Callable[..., Tensor], *input
         leaves = [values.clone().requires_grad_() for values in inputs]
         value = function(*leaves)
         value.backward()
-        results.append([value.detach(), *(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves)])
+        results.append(
+            [value.detach(), *(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves)]
+        )
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 

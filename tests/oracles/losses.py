@@ -60,9 +60,7 @@ def concept(
     return sum(captions) / pairs
 
 
-def context_one_way(
-    queries: Tensor, keys: Tensor, lengths: list[int], temperature: float, negatives: int
-) -> Tensor:
+def context_one_way(queries: Tensor, keys: Tensor, lengths: list[int], temperature: float, negatives: int) -> Tensor:
     samples = []
     for query, vector in enumerate(queries):
         others = [

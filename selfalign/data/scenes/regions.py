@@ -8,7 +8,7 @@ from selfalign.data.scenes.composition import SIDE, Scene
 
 REGIONS = 36
 _TIGHT, _LOOSE = 0.06, 0.16  # jitter of a proposal's corners, as a share of the object's side
-_LOOSE_PROPOSALS = 2
+_LOOSE_PROPOSALS = 3
 _COLOUR_CELLS, _EDGE_CELLS, _DIRECTIONS = 4, 3, 8
 WIDTH = 3 * _COLOUR_CELLS**2 + _DIRECTIONS * _EDGE_CELLS**2 + 3 + 2
 """F: mean colours, edge directions, colour deviations, and the box's width and height."""
