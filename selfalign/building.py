@@ -101,7 +101,9 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
     )
 
 
-def build_data(config: Config, tokenizer: CaptionTokenizer) -> RetrievalDataModule:
+def build_data(
+    config: Config, tokenizer: CaptionTokenizer, report: Callable[[str], None] | None = None
+) -> RetrievalDataModule:
     """The data module; features stay on disk."""
     camera = config["backbone"]["name"] == "camera"
     pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
@@ -113,6 +115,7 @@ def build_data(config: Config, tokenizer: CaptionTokenizer) -> RetrievalDataModu
         tokenizer=tokenizer,
         boxes=camera,
         pad_to=pad_to,
+        report=report,
         **settings,
     )
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from selfalign.building import Config, build_data, build_module, build_tokenizer, prepare_data, rebuild_module
 from selfalign.callbacks.validate_every import ValidateEvery
+from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import read_checkpoint
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.errors import UserError
@@ -73,7 +74,7 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
     tokenizer = build_tokenizer(config, say)
-    data = build_data(config, tokenizer)
+    data = build_data(config, tokenizer, say)
     data.setup("fit")
     module = build_module(config, data.split("train").features.width, tokenizer)
     checkpoints = _checkpoints(run_dir)
@@ -83,7 +84,7 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
         max_epochs=training["epochs"],
         gradient_clip_val=training["clip_norm"],
         logger=[CSVLogger(run_dir, name="", version=""), *loggers],
-        callbacks=[*checkpoints, ValidateEvery(training["validate_every"]), LearningRateMonitor()],
+        callbacks=[*checkpoints, ValidateEvery(training["validate_every"]), ValidationLines(), LearningRateMonitor()],
         num_sanity_val_steps=0,
         log_every_n_steps=10,
         enable_model_summary=False,
@@ -92,7 +93,7 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     trainer.fit(module, data)
     save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     best = Path(checkpoints[0].best_model_path)
-    say(f"testing {best.relative_to(run_dir)} of epoch {_epoch(checkpoints[0])}")
+    say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
     return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"])
 
 
@@ -176,11 +177,6 @@ def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
     return best, last
 
 
-def _epoch(best: ModelCheckpoint) -> str:
-    score = f"{float(best.best_model_score):.1f}" if best.best_model_score is not None else "?"
-    return f"validation R@1 + R@5 {score}"
-
-
 def _restore(
     path: Path, padding: str | None, split: str | None, data: Config
 ) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
@@ -191,10 +187,8 @@ def _restore(
     config["data"] |= {name: value for name, value in data.items() if value is not None}
     if split is not None:
         config["data"]["test_split"] = split
-        if split in (config["data"]["val_split"], config["data"]["train_split"]):
-            # Looking at the validation split is fine where nothing is chosen any more.
-            config["data"]["val_split"] = config["data"]["train_split"] = ""
-            config["data"]["train_split"] = "-"
+        # Scoring the split that chose or trained a model is fine where nothing is chosen any more.
+        config["data"] |= {"train_split": "(none)", "val_split": "(nothing)"}
     module, tokenizer = rebuild_module(provenance)
     module.backbone.padding = config["padding"]
     try:

@@ -17,7 +17,7 @@ import tokenizers
 
 from selfalign.data.captions import TokenizedCaptions
 from selfalign.data.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
-from selfalign.data.words import split_words
+from selfalign.data.words import split_words, with_progress
 from selfalign.errors import UserError
 
 _ABSURD_UNKNOWN_SHARE = 0.3
@@ -53,7 +53,10 @@ class WordTokenizer:
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """See :class:`CaptionTokenizer`."""
         ids = self.vocabulary.ids
-        words = [split_words(caption, self.vocabulary.tokenizer) for caption in captions]
+        words = [
+            split_words(caption, self.vocabulary.tokenizer)
+            for caption in with_progress(captions, len(captions), "tokenising")
+        ]
         return TokenizedCaptions.pack(
             [[ids[START], *(ids.get(word, self.unknown_id) for word in caption), ids[END]] for caption in words],
             [[-1, *range(len(caption)), -1] for caption in words],

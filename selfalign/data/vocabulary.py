@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from selfalign.data.words import WordSplitter, split_words
+from selfalign.data.words import WordSplitter, split_words, with_progress
 from selfalign.errors import UserError
 
 PAD, START, END, UNKNOWN = SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
@@ -40,12 +40,16 @@ class Vocabulary:
 
     @classmethod
     def build(
-        cls, captions: Iterable[str], minimum_count: int = 4, tokenizer: WordSplitter = "nltk_line"
+        cls, captions: Sequence[str], minimum_count: int = 4, tokenizer: WordSplitter = "nltk_line"
     ) -> Vocabulary:
         """The words seen at least ``minimum_count`` times, in order of their first appearance."""
         if minimum_count < 1:
             raise ValueError(f"minimum_count: expected at least 1, got {minimum_count}")
-        counts = Counter(word for caption in captions for word in split_words(caption, tokenizer))
+        counts = Counter(
+            word
+            for caption in with_progress(captions, len(captions), "splitting words")
+            for word in split_words(caption, tokenizer)
+        )
         kept = [word for word, count in counts.items() if count >= minimum_count and word not in SPECIAL]
         return cls({word: index for index, word in enumerate([*SPECIAL, *kept])}, tokenizer)
 
