@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding"}
-_EVAL_KEYS = {"checkpoints", "split", "protocols", "save_embeddings", "padding", "data", "strategy"}
+_EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy"}
 
 
 def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
@@ -59,7 +59,7 @@ def evaluate(config: DictConfig) -> None:
 
     plain = _plain(config, _EVAL_KEYS)
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    checkpoints = plain["checkpoints"]
+    checkpoints, protocol = plain["checkpoints"], plain["protocol"]
     if not isinstance(checkpoints, list):
         raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {checkpoints!r}")
     experiment.quiet_libraries()
@@ -68,7 +68,7 @@ def evaluate(config: DictConfig) -> None:
         run_dir,
         strategy=plain["strategy"],
         split=plain["split"],
-        protocols=plain["protocols"],
+        protocols=[protocol] if isinstance(protocol, str) else protocol,
         padding=plain["padding"],
         data=plain["data"],
         embeddings=plain["save_embeddings"],

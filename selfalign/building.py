@@ -107,7 +107,7 @@ def build_data(
     """The data module; features stay on disk."""
     camera = config["backbone"]["name"] == "camera"
     pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
-    settings = without(config["data"], "scenes", "protocols", "root")
+    settings = without(config["data"], "scenes", "protocol", "root")
     return construct(
         "data",
         RetrievalDataModule,

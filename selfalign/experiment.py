@@ -24,7 +24,7 @@ from selfalign.checkpoint import read_checkpoint
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
-from selfalign.metrics.protocols import RetrievalResult, evaluate
+from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.report import environment, save_curves, save_embeddings, save_results, table
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
@@ -75,8 +75,7 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     prepare_data(config["data"], say)
     tokenizer = build_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
-    data.setup("fit")
-    module = build_module(config, data.split("train").features.width, tokenizer)
+    module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
     checkpoints = _checkpoints(run_dir)
     training = config["training"]
     trainer = pl.Trainer(
@@ -95,6 +94,26 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     best = Path(checkpoints[0].best_model_path)
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
     return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"])
+
+
+def checked_width(data: RetrievalDataModule, protocols: Sequence[str]) -> int:
+    """Open and check every split that the run will need, the last one too; the width of the region features.
+
+    Raises:
+        UserError: if a split is broken, the splits differ in their features, or a protocol does not fit the test split.
+    """
+    splits = {role: data.split(role) for role in ("train", "val", "test")}
+    train = splits["train"].features
+    for split in splits.values():
+        features = split.features
+        if (features.regions, features.width) != (train.regions, train.width):
+            raise UserError(
+                f"features {features.path}: {features.regions} regions of {features.width}, training has "
+                f"{train.regions} of {train.width}; they are of another extraction"
+            )
+    for protocol in protocols:
+        check_protocol(protocol, splits["test"].images, len(splits["test"].captions))
+    return train.width
 
 
 def evaluate_checkpoints(
@@ -141,7 +160,7 @@ def evaluate_checkpoints(
     images = len(first.image.views)
     results = [
         evaluate(tile, first.image_of_caption, images, protocol)
-        for protocol in (protocols or configs[0]["data"]["protocols"])
+        for protocol in (protocols or configs[0]["data"]["protocol"])
     ]
     record = _record(results, first.alignment if len(galleries) == 1 else {})
     record |= {

@@ -93,6 +93,21 @@ def summarise(ranks: Tensor) -> DirectionResult:
     )
 
 
+def check_protocol(protocol: str, images: int, captions: int) -> None:
+    """Refuse a protocol that is unknown or does not fit a gallery of N images and M captions.
+
+    Raises:
+        UserError: in one line.
+    """
+    if protocol not in PROTOCOLS:
+        raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+    if protocol != "full" and (images != _FOLDS * _FOLD_IMAGES or captions % images):
+        raise UserError(
+            f"protocol {protocol}: expected {_FOLDS * _FOLD_IMAGES} images with equally many captions each, "
+            f"got {images} with {captions}; use protocol full"
+        )
+
+
 def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = "full") -> RetrievalResult:
     """Rank a gallery of N images under a named protocol.
 
@@ -106,15 +121,9 @@ def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = 
         UserError: if the protocol is unknown or does not fit the gallery.
     """
     captions = len(image_of_caption)
+    check_protocol(protocol, images, captions)
     if protocol == "full":
         return _gallery(tile, image_of_caption, range(images), range(captions))
-    if protocol not in PROTOCOLS:
-        raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-    if images != _FOLDS * _FOLD_IMAGES or captions % images:
-        raise UserError(
-            f"protocol {protocol}: expected {_FOLDS * _FOLD_IMAGES} images with equally many captions each, "
-            f"got {images} with {captions}; use protocol full"
-        )
     per_image = captions // images
     folds = tuple(
         _gallery(

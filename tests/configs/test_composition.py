@@ -77,7 +77,7 @@ def test_published_settings_are_the_defaults(pair: tuple[str, str]) -> None:
 
 def test_coco_is_tested_on_5k_and_on_five_folds_of_1k() -> None:
     data = composed("data=coco")["data"]
-    assert (data["test_split"], data["protocols"]) == ("testall", ["full", "coco_1k_5fold"])
+    assert (data["test_split"], data["protocol"]) == ("testall", ["full", "coco_1k_5fold"])
 
 
 def build_all(config: dict[str, Any]) -> RetrievalModule:
