@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding"}
-_EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy"}
+_EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
 
 
 def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
@@ -72,6 +72,7 @@ def evaluate(config: DictConfig) -> None:
         padding=plain["padding"],
         data=plain["data"],
         embeddings=plain["save_embeddings"],
+        original=plain["original"],
     )
     experiment.say(f"\nresults: {_short(run_dir / 'results.json')}")
 

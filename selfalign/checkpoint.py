@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from selfalign.errors import UserError
+from selfalign.torch_files import read_torch_file
 
 FORMAT = 1
 
@@ -43,16 +43,25 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
     Raises:
         UserError: if the file is missing, damaged, or not one of ours.
     """
-    if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
-        raise UserError(f"checkpoint {path}: cannot be read ({reason}); it is damaged or of another program") from error
+    content = read_torch_file(path, "checkpoint", memory_map=True)
     record = content.get("selfalign") if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
     if record.get("format") != FORMAT:
         raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
     return Provenance(**record), content["state_dict"]
+
+
+def write_checkpoint(path: Path, provenance: Provenance, weights: dict[str, Any]) -> None:
+    """Write weights with their record, as :func:`read_checkpoint` reads them; nobody ever sees half a file.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"checkpoint {path}: cannot be written ({str(error)[:160]})") from error

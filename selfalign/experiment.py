@@ -20,10 +20,11 @@ from torch import Tensor
 from selfalign.building import Config, build_data, build_module, build_tokenizer, prepare_data, rebuild_module
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
-from selfalign.checkpoint import read_checkpoint
+from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
+from selfalign.interop.conversion import convert, is_original
 from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.report import environment, save_curves, save_embeddings, save_results, table
@@ -127,6 +128,7 @@ def evaluate_checkpoints(
     padding: str | None = None,
     data: Config | None = None,
     embeddings: bool = False,
+    original: Config | None = None,
 ) -> dict[str, Any]:
     """Score checkpoints, more than one as an ensemble, print a table and write ``results.json``.
 
@@ -140,6 +142,7 @@ def evaluate_checkpoints(
         padding: ``None`` as trained.
         data: settings of the data that differ from the checkpoint's; ``None`` values do not count.
         embeddings: also write ``embeddings.safetensors``.
+        original: for the authors' checkpoints: ``vocabulary``, ``bert``, and ``to``, a file to convert one into.
 
     Returns:
         what ``results.json`` holds.
@@ -148,7 +151,8 @@ def evaluate_checkpoints(
         raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
     galleries, configs, names = [], [], []
     for path in checkpoints:
-        module, source, config = _restore(path, padding, split, data or {})
+        provenance, weights = _read(path, data or {}, original or {})
+        module, source, config = _restore(path, provenance, weights, padding, split, data or {})
         names.append(source.names["test"])
         galleries.append(_encode(module, source, strategy))
         configs.append(config)
@@ -196,11 +200,25 @@ def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
     return best, last
 
 
+def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[str, Any]]:
+    """Record and weights of a checkpoint, ours or the authors'."""
+    if not is_original(path):
+        return read_checkpoint(path)
+    files = {name: None if original.get(name) is None else Path(original[name]) for name in ("vocabulary", "bert")}
+    known = {name: value for name, value in data.items() if value is not None and name != "scenes"}
+    if not {"root", "batch_size"} <= set(known):
+        raise UserError(f"checkpoint {path}: names no data; pass data=precomputed data.root=DIR")
+    provenance, weights = convert(path, files["vocabulary"], files["bert"], known)
+    if original.get("to") is not None:
+        write_checkpoint(Path(original["to"]), provenance, weights)
+        say(f"converted {path} to {original['to']}")
+    return provenance, weights
+
+
 def _restore(
-    path: Path, padding: str | None, split: str | None, data: Config
+    path: Path, provenance: Provenance, weights: dict[str, Any], padding: str | None, split: str | None, data: Config
 ) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
     """A checkpoint's module and data, with what is to differ."""
-    provenance, weights = read_checkpoint(path)
     config = copy.deepcopy(provenance.config)
     config["padding"] = padding or config["padding"]
     config["data"] |= {name: value for name, value in data.items() if value is not None}

@@ -133,7 +133,8 @@ class ImageEmbedding(TensorRecord):
 
     Attributes:
         views: (N, V, D), each of unit length.
-        context: (N, 2·D), ``½ [mean L ; f]`` of the context head, or ``None`` without one.
+        context: (N, 2·D), ``½ [mean L ; f]`` of the context head (VSRN: ``½ [f ; mean L]``, as its authors), or
+            ``None`` without one.
     """
 
     views: Tensor
@@ -146,7 +147,7 @@ class CaptionEmbedding(TensorRecord):
 
     Attributes:
         vector: (M, D), of unit length.
-        context: (M, 2·D), ``[f ; mean L]`` of the context head, or ``None`` without one.
+        context: (M, 2·D), ``[f ; mean L]`` of the context head (VSRN: ``[mean L ; f]``), or ``None`` without one.
     """
 
     vector: Tensor

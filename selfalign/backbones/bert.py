@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from selfalign.errors import UserError
+from selfalign.torch_files import read_torch_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_SETTINGS = ("config.json", "bert_config.json")
+_WEIGHTS = "pytorch_model.bin"
 _WITH_POOLER = frozenset({"bert", "roberta", "camembert", "xlm-roberta"})
 
 
@@ -51,6 +55,8 @@ def load_bert(source: str) -> PreTrainedModel:
     if local:
         source = str(Path(source).expanduser())
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        if (Path(source) / _WEIGHTS).is_file():
+            return _load_folder(Path(source))
         if not (Path(source) / "config.json").is_file():
             raise UserError(f"BERT folder {source}: config.json is missing; without it the size would be guessed")
     from transformers import AutoConfig, AutoModel
@@ -76,6 +82,55 @@ def load_bert(source: str) -> PreTrainedModel:
         raise UserError(
             f"BERT {source!r}: {len(missing)} weights are missing, first {missing[0]}; use a complete model"
         )
+    return model
+
+
+def read_bert_settings(folder: Path) -> dict[str, Any]:
+    """Plain settings of ``config.json``, or of ``bert_config.json`` as older folders call it.
+
+    Raises:
+        UserError: if neither is there or it is not a record.
+    """
+    path = next((folder / name for name in _SETTINGS if (folder / name).is_file()), None)
+    if path is None:
+        raise UserError(f"BERT folder {folder}: neither {' nor '.join(_SETTINGS)} is there; its size would be guessed")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"BERT settings {path}: not JSON in UTF-8 ({_one_line(error)})") from error
+    if not isinstance(record, dict):
+        raise UserError(f"BERT settings {path}: expected named values")
+    plain = {name: value for name, value in record.items() if isinstance(value, str | int | float | bool)}
+    return {"model_type": "bert"} | plain
+
+
+def _load_folder(folder: Path) -> PreTrainedModel:
+    """A folder of the BERT family with ``pytorch_model.bin``, names of TensorFlow's age (gamma, beta) included.
+
+    Every parameter must be there and nothing else but a pooler and pretraining heads, which retrieval never uses.
+    """
+    model = build_bert(read_bert_settings(folder))
+    path = folder / _WEIGHTS
+    stored = read_torch_file(path, "BERT weights")
+    if not isinstance(stored, dict):
+        raise UserError(f"BERT weights {path}: expected a state dict, got {type(stored).__name__}")
+    weights = {}
+    for name, values in stored.items():
+        name = name.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
+        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+        if not name.startswith(("pooler.", "cls.")) and not name.endswith("position_ids"):
+            weights[name] = values
+    expected = model.state_dict()
+    for problem, names in (("missing", expected.keys() - weights), ("unexpected", weights.keys() - expected)):
+        if names:
+            raise UserError(f"BERT weights {path}: {len(names)} are {problem}, first {min(names)}")
+    wrong = next((name for name in expected if expected[name].shape != weights[name].shape), None)
+    if wrong is not None:
+        raise UserError(
+            f"BERT weights {path}: {wrong} is {tuple(weights[wrong].shape)}, the settings say "
+            f"{tuple(expected[wrong].shape)}"
+        )
+    model.load_state_dict(weights)
     return model
 
 

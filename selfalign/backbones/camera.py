@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower
-from selfalign.backbones.context_head import ContextHead
+from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
@@ -59,7 +59,7 @@ class CameraImageTower(nn.Module):
         views, scores = self.summary(l2_normalize(attended, dim=1))
         context = self.context(attended) if self.context is not None else None
         return ImageEncoding(
-            embedding=ImageEmbedding(views, ContextHead.image_side(context) if context is not None else None),
+            embedding=ImageEmbedding(views, image_context(context)),
             concepts=l2_normalize(regions, dim=-1),
             context=context,
             region_weights=scores,
@@ -130,7 +130,7 @@ class CameraTextTower(nn.Module):
         return CaptionEncoding(
             embedding=CaptionEmbedding(
                 l2_normalize(masked_mean(enriched, countable), dim=-1),
-                ContextHead.caption_side(context) if context is not None else None,
+                caption_context(context),
             ),
             concepts=l2_normalize(words, dim=-1),
             mask=batch.mask,

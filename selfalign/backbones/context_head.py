@@ -40,12 +40,18 @@ class ContextHead(nn.Module):
             mask=mask,
         )
 
-    @staticmethod
-    def image_side(context: ContextEncoding) -> Tensor:
-        """(B, 2·D): ``½ [mean L ; f]``, the image's half of the context product."""
-        return 0.5 * torch.cat([context.mean_local, context.fused], dim=-1)
 
-    @staticmethod
-    def caption_side(context: ContextEncoding) -> Tensor:
-        """(B, 2·D): ``[f ; mean L]``, the caption's half of the context product."""
-        return torch.cat([context.fused, context.mean_local], dim=-1)
+def image_context(context: ContextEncoding | None, *, fused_first: bool = False) -> Tensor | None:
+    """(B, 2·D) ``½ [mean L ; f]``, the image's half of the context product; the other order for ``fused_first``."""
+    if context is None:
+        return None
+    parts = (context.fused, context.mean_local) if fused_first else (context.mean_local, context.fused)
+    return 0.5 * torch.cat(parts, dim=-1)
+
+
+def caption_context(context: ContextEncoding | None, *, fused_first: bool = False) -> Tensor | None:
+    """(B, 2·D) ``[f ; mean L]``, the caption's half; ``fused_first`` is that of the image's side."""
+    if context is None:
+        return None
+    parts = (context.mean_local, context.fused) if fused_first else (context.fused, context.mean_local)
+    return torch.cat(parts, dim=-1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower
-from selfalign.backbones.context_head import ContextHead
+from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.functional.masking import masked_fill_rows
@@ -54,7 +54,7 @@ class VsrnImageTower(nn.Module):
         vector = l2_normalize(self.final_norm(last[0]), dim=-1)
         context = self.context(reasoned) if self.context is not None else None
         return ImageEncoding(
-            embedding=ImageEmbedding(vector[:, None], ContextHead.image_side(context) if context is not None else None),
+            embedding=ImageEmbedding(vector[:, None], image_context(context, fused_first=True)),
             concepts=l2_normalize(regions, dim=-1),
             context=context,
             graph=graph,
@@ -92,9 +92,7 @@ class VsrnTextTower(nn.Module):
         states = masked_fill_rows(states, batch.mask)
         context = self.context(states, countable) if self.context is not None else None
         return CaptionEncoding(
-            embedding=CaptionEmbedding(
-                l2_normalize(last, dim=-1), ContextHead.caption_side(context) if context is not None else None
-            ),
+            embedding=CaptionEmbedding(l2_normalize(last, dim=-1), caption_context(context, fused_first=True)),
             concepts=l2_normalize(words, dim=-1) if self.project is not None else None,
             mask=batch.mask,
             context=context,

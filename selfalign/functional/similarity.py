@@ -39,7 +39,7 @@ def joint_embeddings(image: ImageEmbedding, caption: CaptionEmbedding) -> tuple[
 
     Returns:
         (N, V, 3·D), or (N, 3·D) for one view, and (M, 3·D); without context D in place of 3·D. The layout is the
-        authors': base, then ½ [mean L ; f] for images and [f ; mean L] for captions.
+        authors': base, then the two context parts.
     """
     views, vectors = image.views, caption.vector
     if image.context is not None and caption.context is not None:

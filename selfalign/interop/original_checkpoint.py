@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from selfalign.errors import UserError
 from selfalign.interop.parameter_names import CAMERA_IMAGE, CAMERA_TEXT, VSRN_IMAGE, VSRN_TEXT, rename
+from selfalign.torch_files import read_torch_file
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,7 @@ def read_original_checkpoint(path: Path) -> OriginalCheckpoint:
     Raises:
         UserError: if the file is missing, damaged, asks for anything else, or is of another model.
     """
-    if not path.is_file():
-        raise UserError(f"checkpoint {path}: no such file")
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"checkpoint {path}: refused ({reason}); nothing of it was run") from error
+    content = read_torch_file(path, "checkpoint", allowed=[argparse.Namespace])
     towers = content.get("model") if isinstance(content, dict) else None
     if not isinstance(towers, list) or len(towers) not in (2, 3) or not all(isinstance(t, dict) for t in towers):
         raise UserError(f"checkpoint {path}: no list of state dicts under 'model'; it is not of the authors' format")
