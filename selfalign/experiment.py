@@ -90,7 +90,11 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
         enable_model_summary=False,
         **config["strategy"],
     )
-    trainer.fit(module, data)
+    try:
+        trainer.fit(module, data)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        say(f"interrupted at step {trainer.global_step}; the state is in {checkpoints[1].dirpath}/last.ckpt")
+        raise
     save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     best = Path(checkpoints[0].best_model_path)
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
@@ -195,6 +199,7 @@ def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
         save_top_k=1,
         every_n_epochs=1,
         save_on_train_epoch_end=True,
+        save_on_exception=True,
         enable_version_counter=False,
     )
     return best, last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -21,8 +20,8 @@ Padding = Literal["masked", "paper"]
 Towers = Literal["selfalign", "original"]
 
 
-class TwoTower(nn.Module, ABC):
-    """An image tower and a text tower whose outputs meet in a dot product only.
+class TwoTower(nn.Module):
+    """An image tower and a text tower whose outputs meet in a dot product only; subclasses build them.
 
     Args:
         padding: ``"masked"``: only real words count, so an embedding never depends on its batch neighbours.
@@ -32,7 +31,9 @@ class TwoTower(nn.Module, ABC):
         context: build the context head of METHOD section 5; similarity then has its context part.
     """
 
-    needs_positions: bool
+    width: int
+    image_tower: nn.Module
+    text_tower: nn.Module
 
     def __init__(self, *, padding: Padding, towers: Towers, context: bool) -> None:
         super().__init__()
@@ -52,13 +53,13 @@ class TwoTower(nn.Module, ABC):
         """The mask (B, W) of words that means and statistics count, ``None`` for all of them."""
         return mask if self.padding == "masked" else None
 
-    @abstractmethod
     def encode_images(self, batch: ImageBatch) -> ImageEncoding:
         """Image tower of B images."""
+        return self.image_tower(batch)
 
-    @abstractmethod
     def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
         """Text tower of B captions."""
+        return self.text_tower(batch, self.countable(batch.mask))
 
     @staticmethod
     def similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:

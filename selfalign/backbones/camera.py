@@ -153,8 +153,6 @@ class Camera(TwoTower):
         padding, towers, context: see :class:`TwoTower`.
     """
 
-    needs_positions = True
-
     def __init__(
         self,
         *,
@@ -185,9 +183,3 @@ class Camera(TwoTower):
             word_norm=towers == "selfalign",
             context=context,
         )
-
-    def encode_images(self, batch: ImageBatch) -> ImageEncoding:
-        return self.image_tower(batch)
-
-    def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
-        return self.text_tower(batch, self.countable(batch.mask))

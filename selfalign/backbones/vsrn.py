@@ -111,8 +111,6 @@ class Vsrn(TwoTower):
         padding, towers, context: see :class:`TwoTower`.
     """
 
-    needs_positions = False
-
     def __init__(
         self,
         *,
@@ -142,9 +140,3 @@ class Vsrn(TwoTower):
             word_projection=towers == "selfalign",
             context=context,
         )
-
-    def encode_images(self, batch: ImageBatch) -> ImageEncoding:
-        return self.image_tower(batch)
-
-    def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
-        return self.text_tower(batch, self.countable(batch.mask))

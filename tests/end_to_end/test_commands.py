@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,23 @@ def test_a_user_s_mistake_is_one_line_and_a_failure(runs: Path, overrides: tuple
     assert lines[0].startswith("error: ")
     assert message in lines[0]
     assert not list(runs.glob("runs/**/*.ckpt"))
+
+
+def test_an_interrupted_run_keeps_its_last_state(runs: Path) -> None:
+    arguments = [*TINY, "training.epochs=500", "backbone=vsrn", "hydra.run.dir=interrupted"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *arguments], cwd=runs, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("step"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "interrupted at step" in rest
+    checkpoint = torch.load(runs / "interrupted" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] > 0
+    assert checkpoint["optimizer_states"]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02cos\nsystem\n(S'touch hacked'\ntR."])
