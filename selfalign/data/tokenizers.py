@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import huggingface_hub
 import numpy as np
 import tokenizers
 
@@ -180,9 +179,10 @@ def check_unknown_share(share: float, where: str) -> None:
 
 def _reach_hub(name: str) -> None:
     """Ask the hub once, unless the model is in its cache: the hub's own client retries for a minute."""
-    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-    if not offline and not isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str):
-        request = urllib.request.Request(huggingface_hub.constants.ENDPOINT, method="HEAD")
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not constants.HF_HUB_OFFLINE and not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
         try:
             urllib.request.urlopen(request, timeout=_HUB_TIMEOUT).close()
         except urllib.error.HTTPError:

@@ -103,7 +103,8 @@ def test_a_folder_with_a_vocabulary_file_only_is_a_bert_tokenizer(tmp_path: Path
 
 
 def test_an_unreachable_model_says_how_to_pass_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://localhost:9")  # nobody listens there
     with pytest.raises(UserError, match=r"pass its folder: backbone\.bert\.source=DIR") as caught:
         WordPieceTokenizer.from_pretrained("no-such-organisation/no-such-model")
     assert "\n" not in str(caught.value)

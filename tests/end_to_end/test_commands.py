@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from selfalign.functional.similarity import multi_view_similarity
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 SCENES = ("data.scenes.train=60", "data.scenes.dev=10", "data.scenes.test=20")
 TINY = (
     *SCENES,
@@ -30,7 +32,12 @@ TINY = (
 
 def run(program: str, *overrides: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / program), *overrides], cwd=cwd, capture_output=True, text=True, timeout=280
+        [sys.executable, str(ROOT / program), *overrides],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=ENVIRONMENT,
     )
 
 

@@ -65,9 +65,9 @@ class _Sentence:
     def name(self, thing: SceneObject, scene: Scene, random: np.random.Generator) -> None:
         """Name an object: a noun, its colour mostly, its size and texture sometimes."""
         said = {
-            "size": random.random() < 0.45,
-            "texture": random.random() < (0.1 if thing.texture == "plain" else 0.6),
-            "colour": random.random() < 0.92,
+            "size": random.random() < 0.5,
+            "texture": random.random() < (0.1 if thing.texture == "plain" else 0.7),
+            "colour": random.random() < 0.97,
         }
         adjectives = [
             *([_pick(SIZE_WORDS[thing.size], random)] if said["size"] else []),
@@ -92,7 +92,7 @@ def describe(scene: Scene, random: np.random.Generator) -> Caption:
     first, second, third = (scene.objects[index] for index in order[:3])
     place = _pick(PLACE_WORDS[scene.place], random)
     sentence = _Sentence()
-    form = random.choice(5, p=(0.3, 0.2, 0.25, 0.15, 0.1))
+    form = random.choice(5, p=(0.25, 0.15, 0.45, 0.1, 0.05))
     if form == 0:
         sentence.name(first, scene, random)
         sentence.say(_pick(("is", "lies", "sits"), random) if random.random() < 0.6 else "")
