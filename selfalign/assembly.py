@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import netrc
 import os
 import sys
 from collections.abc import Callable
@@ -102,7 +103,18 @@ def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
 def _logger(settings: dict[str, Any]) -> dict[str, Any]:
     if "_target_" not in settings:
         raise UserError("logger: _target_ is missing; use a file of configs/logger or logger=none")
+    if settings["_target_"].endswith(".WandbLogger") and not _has_wandb_key():
+        return settings | {"offline": True}  # or it would ask for a key and wait
     return settings
+
+
+def _has_wandb_key() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
 
 
 def _one_line(error: Exception) -> str:
