@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nltk
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.building import build_losses
+from selfalign.data.captions import read_captions
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
 from selfalign.functional.ranks import embedding_tile
@@ -198,6 +200,10 @@ def test_the_authors_vocabularies_load_with_their_ids(shared: Path, monkeypatch:
     assert len(vocabulary) == 8481
     coco = read_original_vocabulary(shared / "data" / "vocab" / "coco_precomp_vocab.pkl")
     assert coco.ids["<unk>"] == 3
-    encoded = WordTokenizer(vocabulary).encode(["A man rides a zzzz ."])
-    words = ("<start>", "a", "man", "rides", "a", "<unk>", ".", "<end>")
-    assert encoded.tokens.tolist() == [vocabulary.ids[word] for word in words]
+    captions = read_captions(shared / "data" / "f30k_caps" / "test_caps.txt")
+    encoded = WordTokenizer(vocabulary).encode(captions)
+    assert len(captions) == 5000
+    for row, caption in enumerate(captions):
+        words = ["<start>", *nltk.tokenize.word_tokenize(caption.lower()), "<end>"]
+        expected = [vocabulary.ids.get(word, 3) for word in words]
+        assert encoded.tokens[encoded.offsets[row] : encoded.offsets[row + 1]].tolist() == expected
