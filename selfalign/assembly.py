@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from selfalign.errors import UserError
 
@@ -30,7 +31,7 @@ def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig],
     def guarded(config: DictConfig) -> None:
         try:
             job(config)
-        except UserError as error:
+        except (UserError, MisconfigurationException) as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             sys.exit(_one_line(error))
@@ -83,7 +84,7 @@ def launch(main: Callable[[], None]) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
     try:
         main()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, HydraException, OmegaConfBaseException, MisconfigurationException) as error:
         sys.exit(_one_line(error))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 Config = dict[str, Any]
 Built = TypeVar("Built")
 
+_TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every"}
+_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch"}
 _MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
 
 
@@ -58,6 +60,17 @@ def construct(where: str, factory: Callable[..., Built], **values: Any) -> Built
 def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """``settings`` less ``names``."""
     return {name: value for name, value in settings.items() if name not in names}
+
+
+def require_known(where: str, settings: Mapping[str, Any], known: set[str]) -> None:
+    """Refuse settings that nothing reads.
+
+    Raises:
+        UserError: naming the first one.
+    """
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise UserError(f"{where}.{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
 
 
 def prepare_data(data: Config, report: Callable[[str], None]) -> None:
@@ -148,6 +161,7 @@ def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> PreTrainedMode
 
 def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrainedModel | None) -> RetrievalModule:
     config, region_width = provenance.config, provenance.region_width
+    require_known("training", config["training"], _TRAINING_SETTINGS)
     backbone, loss = dict(config["backbone"]), config["loss"]
     name = backbone.pop("name", None)
     if name not in _MODULES:
@@ -161,6 +175,7 @@ def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrai
     network: Camera | Vsrn
     if bert is not None:
         settings = backbone.pop("bert")
+        require_known("backbone.bert", settings, _BERT_SETTINGS)
         network = construct(
             "backbone",
             Camera,
@@ -208,9 +223,7 @@ def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn
             **without(settings, "maximum_length"),
         ),
     }
-    unknown = sorted(set(loss) - set(factories) - {"towers"})
-    if unknown:
-        raise UserError(f"loss.{unknown[0]}: unknown loss; expected one of {', '.join(factories)}")
+    require_known("loss", loss, {*factories, "towers"})
     wanted = [name for name in factories if name in loss and _weight(loss, name) > 0]
     if not wanted:
         raise UserError("loss: every weight is 0; there is nothing to train")

@@ -17,7 +17,15 @@ from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
 from torch import Tensor
 
-from selfalign.building import Config, build_data, build_module, build_tokenizer, prepare_data, rebuild_module
+from selfalign.building import (
+    Config,
+    build_data,
+    build_module,
+    build_tokenizer,
+    construct,
+    prepare_data,
+    rebuild_module,
+)
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
@@ -38,6 +46,7 @@ class Gallery:
     image: ImageEmbedding
     caption: CaptionEmbedding
     image_of_caption: Tensor
+    texts: list[str]
     alignment: dict[str, float]
 
     @property
@@ -79,7 +88,9 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
     checkpoints = _checkpoints(run_dir)
     training = config["training"]
-    trainer = pl.Trainer(
+    trainer = construct(
+        "strategy",
+        pl.Trainer,
         default_root_dir=run_dir,
         max_epochs=training["epochs"],
         gradient_clip_val=training["clip_norm"],
@@ -162,8 +173,8 @@ def evaluate_checkpoints(
         configs.append(config)
     first = galleries[0]
     for path, gallery in zip(checkpoints, galleries, strict=True):
-        if not gallery.image_of_caption.equal(first.image_of_caption):
-            raise UserError(f"ensemble: {path} sees another gallery than {checkpoints[0]}; pass one data.root for all")
+        if gallery.texts != first.texts:
+            raise UserError(f"ensemble: {path} sees other captions than {checkpoints[0]}; pass one data.root for all")
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
     results = [
@@ -250,9 +261,10 @@ def _restore(
 
 
 def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    trainer = pl.Trainer(logger=False, enable_checkpointing=False, enable_model_summary=False, **strategy)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    trainer = construct("strategy", pl.Trainer, **quiet, **strategy)
     trainer.test(module, data, verbose=False)
-    return Gallery(*module.recall.embeddings(), alignment=module.alignment.compute())
+    return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
 
 
 def _record(results: Sequence[RetrievalResult], alignment: dict[str, float]) -> dict[str, Any]:
