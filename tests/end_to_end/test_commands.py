@@ -163,7 +163,12 @@ def test_a_user_s_mistake_is_one_line_and_a_failure(runs: Path, overrides: tuple
 def test_an_interrupted_run_keeps_its_last_state(runs: Path) -> None:
     arguments = [*TINY, "training.epochs=500", "backbone=vsrn", "hydra.run.dir=interrupted"]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *arguments], cwd=runs, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=runs,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     )
     for line in process.stdout:
         if line.startswith("step"):
