@@ -12,9 +12,11 @@ def multi_view_similarity(views: Tensor, vectors: Tensor) -> Tensor:
     """(N, M): for every caption the largest of the V dot products with an image's views.
 
     Args:
-        views: (N, V, D).
+        views: (N, V, D), or (N, D) for one view.
         vectors: (M, D).
     """
+    if views.ndim == 2:
+        return views @ vectors.mT
     images, count, _ = views.shape
     products = views.flatten(0, 1) @ vectors.mT  # (N·V, M)
     return products if count == 1 else products.view(images, count, -1).amax(dim=1)
