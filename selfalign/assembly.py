@@ -1,4 +1,7 @@
-"""The only file that knows Hydra and OmegaConf: composed configuration → a run; errors → one line."""
+"""The only file that knows Hydra and OmegaConf: composed configuration → a run; errors → one line.
+
+Lightning is imported where a job is done: the process that only starts others has no use for it.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from selfalign.errors import UserError
+from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding"}
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
@@ -31,7 +34,7 @@ def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig],
     def guarded(config: DictConfig) -> None:
         try:
             job(config)
-        except (UserError, MisconfigurationException) as error:
+        except UserError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
             sys.exit(_one_line(error))
@@ -42,29 +45,60 @@ def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig],
 @one_line_errors
 def train(config: DictConfig) -> None:
     """Run train.py's job in Hydra's run folder."""
-    from selfalign import experiment
-
     plain = _plain(config, _TRAIN_KEYS)
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
-    logger = plain.pop("logger")
-    loggers = [hydra.utils.instantiate(_logger(logger), save_dir=str(run_dir), _convert_="all")] if logger else []
-    experiment.quiet_libraries()
-    experiment.train(plain, run_dir, loggers)
-    experiment.say(f"\nrun folder: {_short(run_dir)}")
+    if is_first_process():
+        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
+    _run(Job("train", plain, str(run_dir)))
 
 
 @one_line_errors
 def evaluate(config: DictConfig) -> None:
     """Run eval.py's job in Hydra's run folder."""
+    plain = _plain(config, _EVAL_KEYS)
+    if not isinstance(plain["checkpoints"], list):
+        raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {plain['checkpoints']!r}")
+    _run(Job("evaluate", plain, HydraConfig.get().runtime.output_dir))
+
+
+def _run(job: Job) -> None:
+    count = processes_to_start(job.config["strategy"])
+    if count > 1:
+        run_processes(job, count)
+    else:
+        perform(job)
+
+
+def perform(job: Job) -> None:
+    """Do a job in this process, alone or as one of several.
+
+    Raises:
+        UserError: what the user can mend.
+    """
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
     from selfalign import experiment
 
-    plain = _plain(config, _EVAL_KEYS)
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    checkpoints, protocol = plain["checkpoints"], plain["protocol"]
-    if not isinstance(checkpoints, list):
-        raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {checkpoints!r}")
     experiment.quiet_libraries()
+    try:
+        {"train": _perform_training, "evaluate": _perform_evaluation}[job.name](job.config, Path(job.run_dir))
+    except MisconfigurationException as error:
+        raise UserError(str(error)) from error
+
+
+def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
+    from selfalign import experiment
+
+    logger = plain.pop("logger")
+    loggers = [hydra.utils.instantiate(_logger(logger), save_dir=str(run_dir), _convert_="all")] if logger else []
+    experiment.train(plain, run_dir, loggers)
+    experiment.say(f"\nrun folder: {_short(run_dir)}")
+
+
+def _perform_evaluation(plain: dict[str, Any], run_dir: Path) -> None:
+    from selfalign import experiment
+
+    checkpoints, protocol = plain["checkpoints"], plain["protocol"]
     experiment.evaluate_checkpoints(
         [Path(path) for path in checkpoints],
         run_dir,
@@ -84,7 +118,7 @@ def launch(main: Callable[[], None]) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
     try:
         main()
-    except (UserError, HydraException, OmegaConfBaseException, MisconfigurationException) as error:
+    except (UserError, HydraException, OmegaConfBaseException) as error:
         sys.exit(_one_line(error))
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -127,6 +127,7 @@ def build_data(
         root=Path(config["data"]["root"]),
         tokenizer=tokenizer,
         boxes=camera,
+        seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
         pad_to=pad_to,
         report=report,
         **settings,

@@ -15,6 +15,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from selfalign.building import (
@@ -26,13 +28,16 @@ from selfalign.building import (
     prepare_data,
     rebuild_module,
 )
+from selfalign.callbacks.stop_together import StopTogether
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.distributed import current
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.interop.conversion import convert, is_original
+from selfalign.launching import is_first_process
 from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.report import environment, save_curves, save_embeddings, save_results, table
@@ -56,7 +61,9 @@ class Gallery:
 
 
 def say(line: str) -> None:
-    """One line for the person at the terminal."""
+    """One line for the person at the terminal, from the first process of a run."""
+    if not is_first_process():
+        return
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -68,6 +75,9 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", module=r"pytorch_lightning.*|lightning_fabric.*|torchmetrics.*")
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
+    if not is_first_process():
+        warnings.filterwarnings("ignore")  # the first process gives the same ones
 
 
 def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
@@ -86,27 +96,32 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     tokenizer = build_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
-    checkpoints = _checkpoints(run_dir)
+    checkpoints = _checkpoints(run_dir, alone=config["strategy"].get("strategy") != "ddp")
     training = config["training"]
-    trainer = construct(
-        "strategy",
-        pl.Trainer,
+    trainer = _trainer(
+        config["strategy"],
+        idle_parameters=not config["loss"]["ranking"]["weight"],
         default_root_dir=run_dir,
         max_epochs=training["epochs"],
         gradient_clip_val=training["clip_norm"],
         logger=[CSVLogger(run_dir, name="", version=""), *loggers],
-        callbacks=[*checkpoints, ValidateEvery(training["validate_every"]), ValidationLines(), LearningRateMonitor()],
+        callbacks=[
+            *checkpoints,
+            ValidateEvery(training["validate_every"]),
+            StopTogether(run_dir / "checkpoints" / "last.ckpt"),
+            ValidationLines(),
+            LearningRateMonitor(),
+        ],
         num_sanity_val_steps=0,
         log_every_n_steps=10,
-        enable_model_summary=False,
-        **config["strategy"],
     )
     try:
         trainer.fit(module, data)
     except SystemExit:  # Lightning's answer to Ctrl-C
         say(f"interrupted at step {trainer.global_step}; the state is in {checkpoints[1].dirpath}/last.ckpt")
         raise
-    save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
+    if trainer.is_global_zero:
+        save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     best = Path(checkpoints[0].best_model_path)
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
     return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"])
@@ -178,7 +193,7 @@ def evaluate_checkpoints(
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
     results = [
-        evaluate(tile, first.image_of_caption, images, protocol)
+        evaluate(tile, first.image_of_caption, images, protocol, current())
         for protocol in (protocols or configs[0]["data"]["protocol"])
     ]
     record = _record(results, first.alignment if len(galleries) == 1 else {})
@@ -190,8 +205,10 @@ def evaluate_checkpoints(
         "data_root": str(configs[0]["data"]["root"]),
         **environment(),
     }
-    save_results(record, run_dir / "results.json")
     say(table(results, record))
+    if not is_first_process():
+        return record
+    save_results(record, run_dir / "results.json")
     if embeddings:
         similarity = full_similarity(tile, images, len(first.image_of_caption))
         pairs = [(gallery.image, gallery.caption) for gallery in galleries]
@@ -199,7 +216,35 @@ def evaluate_checkpoints(
     return record
 
 
-def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+def _trainer(settings: Config, *, idle_parameters: bool = False, **others: Any) -> pl.Trainer:
+    """Lightning's Trainer of a ``strategy`` group; what processes exchange is this package's own business.
+
+    Args:
+        settings: of the group.
+        idle_parameters: some parameters get no gradient, for which DistributedDataParallel has to look.
+        others: of the Trainer.
+
+    Raises:
+        UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
+    """
+    settings = dict(settings)
+    name = settings.pop("strategy", "auto")
+    if name == "ddp":
+        # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
+        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
+        settings |= {"strategy": ddp, "use_distributed_sampler": False}
+        if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+            settings["plugins"] = [LightningEnvironment()]  # selfalign.launching's processes, inside SLURM too
+    elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
+        raise UserError(
+            f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
+            f"with devices={settings.get('devices')}"
+        )
+    return construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
+
+
+def _checkpoints(run_dir: Path, *, alone: bool) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """The best and the last one; one process of several that fails must not wait for the others to save with it."""
     folder = run_dir / "checkpoints"
     best = ModelCheckpoint(
         folder, filename="best", monitor="val/selection", mode="max", save_top_k=1, enable_version_counter=False
@@ -210,7 +255,7 @@ def _checkpoints(run_dir: Path) -> tuple[ModelCheckpoint, ModelCheckpoint]:
         save_top_k=1,
         every_n_epochs=1,
         save_on_train_epoch_end=True,
-        save_on_exception=True,
+        save_on_exception=alone,
         enable_version_counter=False,
     )
     return best, last
@@ -261,8 +306,7 @@ def _restore(
 
 
 def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    trainer = construct("strategy", pl.Trainer, **quiet, **strategy)
+    trainer = _trainer(strategy, logger=False, enable_checkpointing=False)
     trainer.test(module, data, verbose=False)
     return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
 

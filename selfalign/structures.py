@@ -85,10 +85,16 @@ class CaptionBatch(TensorRecord):
 
 @dataclass(frozen=True, eq=False)
 class PairBatch(TensorRecord):
-    """B pairs: row i of ``captions`` describes row i of ``images``."""
+    """B pairs: row i of ``captions`` describes row i of ``images``.
+
+    Attributes:
+        images, captions: of this process.
+        rows: pairs of every process that holds a share of the same batch; ``None`` for a batch of one process.
+    """
 
     images: ImageBatch
     captions: CaptionBatch
+    rows: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from tests.distributed_runner import Pool
 
 CAPTIONS = (
     "a red ball lies left of a small box",
@@ -52,3 +55,11 @@ def write_scan_folder(root: Path, images: dict[str, int], regions: int = 4, widt
 def scan_folder(tmp_path: Path) -> Path:
     """train 12, dev 6, test 8 images of 4 regions, 10 wide."""
     return write_scan_folder(tmp_path / "scan", {"train": 12, "dev": 6, "test": 8})
+
+
+@pytest.fixture(scope="session", params=[2, 3])
+def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Two or three real processes that share out batches."""
+    pool = Pool(request.param, tmp_path_factory.mktemp("pool"))
+    yield pool
+    pool.close()

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower
+from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
-from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
 from selfalign.backbones.view_summary import ViewSummary
 from selfalign.functional.masking import masked_fill_rows, masked_mean
 from selfalign.functional.normalize import l2_normalize
@@ -103,7 +103,7 @@ class CameraTextTower(nn.Module):
         self.attention = GatedSelfAttention(width, heads, dropout)
         self.expand = nn.Linear(width, width)
         self.contract = nn.Linear(width, width)
-        self.norm = MaskedBatchNorm(width)
+        self.norm = BatchNorm(width)
         self.dropout = nn.Dropout(dropout)
         self.context = ContextHead(width) if context else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
+from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.functional.masking import masked_mean
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import ContextEncoding
@@ -21,8 +21,8 @@ class ContextHead(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.project = nn.Linear(width, width)
-        self.summary_norm = nn.BatchNorm1d(width)
-        self.local_norm = MaskedBatchNorm(width)
+        self.summary_norm = BatchNorm(width)
+        self.local_norm = BatchNorm(width)
         self.gate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1))
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> ContextEncoding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
+from selfalign.backbones.batch_norm import BatchNorm
 
 
 class GatedSelfAttention(nn.Module):
@@ -29,7 +29,7 @@ class GatedSelfAttention(nn.Module):
         self.gate_query = nn.Linear(head_width, head_width)
         self.gate_key = nn.Linear(head_width, head_width)
         self.gate = nn.Linear(head_width, 2 * head_width)
-        self.norm = MaskedBatchNorm(width)
+        self.norm = BatchNorm(width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor, residual: Tensor, mask: Tensor | None = None) -> Tensor:

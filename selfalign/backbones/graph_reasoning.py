@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
+from selfalign.backbones.batch_norm import BatchNorm
 
 
 class GraphReasoning(nn.Module):
@@ -23,7 +23,7 @@ class GraphReasoning(nn.Module):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
-        self.output_norm = MaskedBatchNorm(width)
+        self.output_norm = BatchNorm(width)
         nn.init.zeros_(self.output_norm.weight)
 
     def forward(self, regions: Tensor) -> Tensor:

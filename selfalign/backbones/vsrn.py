@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower
+from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
@@ -41,7 +42,7 @@ class VsrnImageTower(nn.Module):
         self.region_norm = region_norm
         self.graph = nn.Sequential(*(GraphReasoning(width) for _ in range(_GRAPH_BLOCKS)))
         self.rnn = nn.GRU(width, width, batch_first=True)
-        self.final_norm = nn.BatchNorm1d(width) if final_norm else nn.Identity()
+        self.final_norm = BatchNorm(width) if final_norm else nn.Identity()
         self.context = ContextHead(width) if context else None
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:

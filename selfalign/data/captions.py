@@ -74,10 +74,13 @@ class TokenizedCaptions:
         """(M,) int64 tokens of each caption."""
         return np.diff(self.offsets)
 
+    def lengths_of(self, captions: np.ndarray) -> np.ndarray:
+        """(B,) int64 tokens of ``captions`` (B,)."""
+        return self.offsets[captions + 1] - self.offsets[captions]
+
     def rows(self, captions: np.ndarray, width: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(B, W) int64 padded token ids and (B,) int64 lengths of ``captions`` (B,); W = ``width`` or the longest."""
-        starts = self.offsets[captions]
-        lengths = self.offsets[captions + 1] - starts
+        starts, lengths = self.offsets[captions], self.lengths_of(captions)
         places = np.arange(int(lengths.max()) if width is None else width)
         real = places < lengths[:, None]
         tokens = np.full(real.shape, self.pad_id, np.int64)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Sampler
 
 from selfalign.data.check import check_split
-from selfalign.data.dataset import AlignmentDataset, CaptionDataset, ImageDataset, PairDataset, Split, open_split
+from selfalign.data.dataset import (
+    AlignmentDataset,
+    BatchedDataset,
+    CaptionDataset,
+    ImageDataset,
+    PairDataset,
+    Split,
+    open_split,
+)
+from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
+from selfalign.distributed import current
 from selfalign.errors import UserError
 
 
@@ -19,13 +28,15 @@ class RetrievalDataModule(pl.LightningDataModule):
     """Splits of a folder in SCAN's layout.
 
     Training yields every caption with its image, shuffled. Evaluation yields each image once and each caption once,
-    in file order, and annotated captions where the test split has them.
+    in file order, and annotated captions where the test split has them. Of several processes each takes a share of
+    every training batch, and whole evaluation batches.
 
     Args:
         root: the folder.
         tokenizer: of the model.
-        batch_size: pairs of a training batch, images or captions of an evaluation batch.
+        batch_size: pairs of a training batch of all processes together, images or captions of an evaluation batch.
         boxes: the model needs box positions.
+        seed: of the order of the training pairs.
         train_split, val_split, test_split: names; the last two must differ.
         validation_captions: the first ones of the validation split that are used.
         workers: loader processes; 0 loads in the training process.
@@ -42,6 +53,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         tokenizer: CaptionTokenizer,
         batch_size: int,
         boxes: bool,
+        seed: int,
         train_split: str = "train",
         val_split: str = "dev",
         test_split: str = "test",
@@ -51,6 +63,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         report: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # few annotated captions, many processes
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("validation_captions", validation_captions, 1),
@@ -59,7 +72,8 @@ class RetrievalDataModule(pl.LightningDataModule):
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         require_three_splits(train_split, val_split, test_split)
-        self.root, self.tokenizer, self.batch_size, self.boxes = root, tokenizer, batch_size, boxes
+        self.root, self.tokenizer, self.batch_size = root, tokenizer, batch_size
+        self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}
         self.validation_captions, self.workers, self.pad_to = validation_captions, workers, pad_to
         self._report = report or (lambda line: None)
@@ -94,9 +108,21 @@ class RetrievalDataModule(pl.LightningDataModule):
             self.split(role)
 
     def train_dataloader(self) -> DataLoader:
-        """Shuffled pairs; a last batch of one pair is dropped, BatchNorm cannot train on it."""
-        dataset = PairDataset(self.split("train"))
-        return self._loader(dataset, shuffle=True, drop_last=len(dataset) % self.batch_size == 1)
+        """Shuffled pairs; a last batch that leaves a process without a pair, or has only one, is dropped.
+
+        Raises:
+            UserError: if the processes cannot share out a batch evenly.
+        """
+        processes = current()
+        if self.batch_size % processes.size:
+            raise UserError(
+                f"data.batch_size: {self.batch_size} pairs cannot be shared out evenly to {processes.size} processes; "
+                f"it is the batch of all of them together, use a multiple of {processes.size}"
+            )
+        dataset = PairDataset(self.split("train"), processes.rank, processes.size)
+        return self._loader(
+            dataset, ShuffledBatches(len(dataset), self.batch_size, self.seed, least=max(2, processes.size))
+        )
 
     def val_dataloader(self) -> list[DataLoader]:
         """Images and captions of the validation split."""
@@ -107,20 +133,26 @@ class RetrievalDataModule(pl.LightningDataModule):
         split = self.split("test")
         loaders = self._gallery(split)
         if split.files.alignments is not None:
-            loaders.append(self._loader(AlignmentDataset(split)))
+            loaders.append(self._evaluation_loader(AlignmentDataset(split), repeat=False))
         return loaders
 
     def _gallery(self, split: Split) -> list[DataLoader]:
-        return [self._loader(ImageDataset(split)), self._loader(CaptionDataset(split))]
+        return [
+            self._evaluation_loader(dataset, repeat=True) for dataset in (ImageDataset(split), CaptionDataset(split))
+        ]
 
-    def _loader(self, dataset: Dataset, **settings: Any) -> DataLoader:
+    def _evaluation_loader(self, dataset: BatchedDataset, *, repeat: bool) -> DataLoader:
+        processes = current()
+        batches = SharedBatches(len(dataset), self.batch_size, processes.rank, processes.size, repeat=repeat)
+        return self._loader(dataset, batches)
+
+    def _loader(self, dataset: BatchedDataset, batches: Sampler[list[int]]) -> DataLoader:
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_sampler=batches,
             collate_fn=_as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            **settings,
         )
 
 

@@ -55,9 +55,9 @@ class Split:
             torch.from_numpy(images),
         )
 
-    def caption_batch(self, captions: np.ndarray) -> CaptionBatch:
-        """Batch of ``captions`` (B,)."""
-        tokens, lengths = self.captions.rows(captions, self.pad_to)
+    def caption_batch(self, captions: np.ndarray, width: int | None = None) -> CaptionBatch:
+        """Batch of ``captions`` (B,), padded to ``pad_to``, else to ``width``, else to the longest."""
+        tokens, lengths = self.captions.rows(captions, self.pad_to or width)
         return CaptionBatch(
             torch.from_numpy(tokens),
             torch.from_numpy(lengths),
@@ -108,7 +108,7 @@ def open_split(
     return Split(files, features, positions, texts, tokenizer.encode(texts), pad_to)
 
 
-class _BatchedDataset(Dataset):
+class BatchedDataset(Dataset):
     """A dataset that makes a whole batch at once; its DataLoader's ``collate_fn`` has nothing left to do."""
 
     def __init__(self, split: Split, size: int) -> None:
@@ -125,17 +125,33 @@ class _BatchedDataset(Dataset):
         raise NotImplementedError
 
 
-class PairDataset(_BatchedDataset):
-    """Every caption with its image: PairBatch."""
+class PairDataset(BatchedDataset):
+    """Every caption with its image: PairBatch, of which each process takes its share.
 
-    def __init__(self, split: Split) -> None:
+    All shares of a batch are padded to its longest caption, so that none of them depends on how it was shared out.
+
+    Args:
+        split: of the pairs.
+        rank, size: of the process, see :class:`selfalign.distributed.Processes`.
+    """
+
+    def __init__(self, split: Split, rank: int = 0, size: int = 1) -> None:
         super().__init__(split, len(split.captions))
+        self.rank, self.size = rank, size
 
     def __getitems__(self, indices: Sequence[int]) -> PairBatch:
-        return self.split.pair_batch(np.asarray(indices, np.int64))
+        """This process's share of the batch of all processes."""
+        captions = np.asarray(indices, np.int64)
+        shares = np.array_split(captions, self.size)
+        own = shares[self.rank]
+        return PairBatch(
+            self.split.image_batch(own // CAPTIONS_PER_IMAGE),
+            self.split.caption_batch(own, int(self.split.captions.lengths_of(captions).max())),
+            tuple(len(share) for share in shares),
+        )
 
 
-class ImageDataset(_BatchedDataset):
+class ImageDataset(BatchedDataset):
     """Every image once: ImageBatch."""
 
     def __init__(self, split: Split) -> None:
@@ -145,7 +161,7 @@ class ImageDataset(_BatchedDataset):
         return self.split.image_batch(np.asarray(indices, np.int64))
 
 
-class CaptionDataset(_BatchedDataset):
+class CaptionDataset(BatchedDataset):
     """Every caption once: CaptionBatch."""
 
     def __init__(self, split: Split) -> None:
@@ -155,7 +171,7 @@ class CaptionDataset(_BatchedDataset):
         return self.split.caption_batch(np.asarray(indices, np.int64))
 
 
-class AlignmentDataset(_BatchedDataset):
+class AlignmentDataset(BatchedDataset):
     """Every caption with annotated words, and the regions that are right for them: AlignmentBatch.
 
     Words that the tokenizer cut off are left out.

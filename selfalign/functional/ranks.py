@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from selfalign.distributed import ALONE, Processes
 from selfalign.functional.similarity import pair_similarity
 from selfalign.structures import CaptionEmbedding, ImageEmbedding, Ranks
 
@@ -42,7 +43,9 @@ def full_similarity(tile: Tile, images: int, captions: int) -> Tensor:
     return matrix
 
 
-def retrieval_ranks(tile: Tile, image_of_caption: Tensor, images: range, captions: range) -> Ranks:
+def retrieval_ranks(
+    tile: Tile, image_of_caption: Tensor, images: range, captions: range, processes: Processes = ALONE
+) -> Ranks:
     """Rank of the best-placed right answer of every query: 1 + the wrong answers that score at least as much.
 
     Ties count against the model, so that a collapsed one, which gives every pair the same score, ranks last; scores
@@ -53,6 +56,7 @@ def retrieval_ranks(tile: Tile, image_of_caption: Tensor, images: range, caption
         image_of_caption: (M,) int64, image that each caption of the whole gallery describes.
         images: consecutive images to rank among.
         captions: the captions of exactly these images, consecutive.
+        processes: all of which call this with the same gallery; each computes its share of the tiles.
 
     Returns:
         ranks from 1 of ``images`` and of ``captions``.
@@ -65,10 +69,14 @@ def retrieval_ranks(tile: Tile, image_of_caption: Tensor, images: range, caption
         raise ValueError(f"captions: expected to describe images {images.start} to {images.stop - 1}, got others")
     if len(owners.unique()) != len(images):
         raise ValueError("images: expected at least one caption each, got images without any")
-    best_of_image, of_caption, cache = _right_scores(tile, owners, images, captions)
+    grid = list(_grid(images, captions))[processes.rank :: processes.size]
+    best_of_image, of_caption, cache = _right_scores(tile, owners, images, captions, grid)
+    device = image_of_caption.device  # that of the embeddings: what processes exchange has to be there
+    best_of_image = processes.max(best_of_image.to(device)).cpu()
+    of_caption = processes.max(of_caption.to(device)).cpu()
     above_image = torch.zeros(len(images), dtype=torch.int64)
     above_caption = torch.zeros(len(captions), dtype=torch.int64)
-    for rows, columns in _grid(images, captions):
+    for rows, columns in grid:
         scores = cache.pop((rows.start, columns.start), None)
         scores = _checked(tile(rows, columns), rows, columns) if scores is None else scores
         own_rows, own_columns = _shift(rows, images), _shift(columns, captions)
@@ -77,17 +85,18 @@ def retrieval_ranks(tile: Tile, image_of_caption: Tensor, images: range, caption
         caption_scores = of_caption[own_columns].to(scores.device)
         above_image[own_rows] += ((scores >= image_scores[:, None] - _ROUNDING) & ~right).sum(dim=1).cpu()
         above_caption[own_columns] += ((scores >= caption_scores[None, :] - _ROUNDING) & ~right).sum(dim=0).cpu()
+    above_image, above_caption = (processes.sum(above.to(device)).cpu() for above in (above_image, above_caption))
     return Ranks(i2t=above_image + 1, t2i=above_caption + 1)
 
 
 def _right_scores(
-    tile: Tile, owners: Tensor, images: range, captions: range
+    tile: Tile, owners: Tensor, images: range, captions: range, grid: list[tuple[slice, slice]]
 ) -> tuple[Tensor, Tensor, dict[tuple[int, int], Tensor]]:
-    """Best right score of each image, right score of each caption, and the first tiles for reuse."""
+    """Best right score of each image and right score of each caption in ``grid``, and its first tiles for reuse."""
     best_of_image = torch.full((len(images),), -torch.inf)
-    of_caption = torch.empty(len(captions))
+    of_caption = torch.full((len(captions),), -torch.inf)
     cache: dict[tuple[int, int], Tensor] = {}
-    for rows, columns in _grid(images, captions):
+    for rows, columns in grid:
         own_rows, own_columns = _shift(rows, images), _shift(columns, captions)
         right = _right(owners[own_columns], rows)
         if not right.any():

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-
-def _alone(values: Tensor) -> Tensor:
-    return values
+from selfalign.distributed import ALONE, Processes
 
 
 @torch.no_grad()
@@ -18,8 +14,7 @@ def sinkhorn(
     *,
     temperature: float = 0.05,
     iterations: int = 2,
-    reduce_sum: Callable[[Tensor], Tensor] = _alone,
-    reduce_max: Callable[[Tensor], Tensor] = _alone,
+    processes: Processes = ALONE,
 ) -> Tensor:
     """Assignments of K samples to P prototypes that use the prototypes evenly (METHOD section 6).
 
@@ -30,8 +25,7 @@ def sinkhorn(
         scores: (K, P) similarities.
         temperature: 0.05 as published.
         iterations: each one scales prototypes to equal mass, then samples; 2 as published.
-        reduce_sum: sum over processes that hold other samples; the identity for one process.
-        reduce_max: maximum over those processes.
+        processes: all of which call this with samples of their own; the assignments are those of all samples at once.
 
     Returns:
         (K, P) assignments without gradient; each row sums to 1.
@@ -39,9 +33,9 @@ def sinkhorn(
     with torch.autocast(scores.device.type, enabled=False):
         scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
         logits = scores / temperature
-        mass = torch.exp(logits - reduce_max(logits.max()))
+        mass = torch.exp(logits - processes.max(logits.max()))
         for _ in range(iterations):
-            mass = mass / _positive(reduce_sum(mass.sum(dim=0, keepdim=True)))
+            mass = mass / _positive(processes.sum(mass.sum(dim=0, keepdim=True)))
             mass = mass / _positive(mass.sum(dim=1, keepdim=True))
         return mass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from selfalign.distributed import ALONE, Processes
 from selfalign.functional.masking import masked_mean
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.sinkhorn import sinkhorn
@@ -72,19 +73,24 @@ class ConceptAlignmentLoss(nn.Module):
         self.iterations = iterations
 
     @torch.no_grad()
-    def assign(self, regions: Tensor) -> Tensor:
-        """(B, R, P): the teacher's assignments of all (B, R, D) regions of the batch at once."""
+    def assign(self, regions: Tensor, processes: Processes = ALONE) -> Tensor:
+        """(B, R, P): the teacher's assignments of (B, R, D) regions, made with those of all processes at once."""
         with torch.autocast(regions.device.type, enabled=False):
             regions = regions.to(self.prototypes.dtype)
             scores = regions.flatten(0, 1) @ self.prototypes.mT  # (B·R, P)
-            assignments = sinkhorn(scores, temperature=self.teacher_temperature, iterations=self.iterations)
+            assignments = sinkhorn(
+                scores, temperature=self.teacher_temperature, iterations=self.iterations, processes=processes
+            )
         return assignments.view(*regions.shape[:2], -1)
 
-    def forward(self, regions: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """Loss of B pairs: ``regions`` (B, R, D) and ``words`` (B, W, D) of unit length, ``mask`` (B, W)."""
+    def forward(self, regions: Tensor, words: Tensor, mask: Tensor, processes: Processes = ALONE) -> Tensor:
+        """Loss of B pairs: ``regions`` (B, R, D) and ``words`` (B, W, D) of unit length, ``mask`` (B, W).
+
+        With several ``processes`` it is the mean over this one's pairs; the assignments see the regions of all.
+        """
         with torch.no_grad():
             self.prototypes.copy_(l2_normalize(self.prototypes, dim=-1))
-        assignments = self.assign(regions)
+        assignments = self.assign(regions, processes)
         return concept_alignment(
             words, mask, regions, assignments, self.prototypes, temperature=self.student_temperature
         )

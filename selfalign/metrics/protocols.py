@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from selfalign.distributed import ALONE, Processes
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, retrieval_ranks
 
@@ -108,7 +109,9 @@ def check_protocol(protocol: str, images: int, captions: int) -> None:
         )
 
 
-def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = "full") -> RetrievalResult:
+def evaluate(
+    tile: Tile, image_of_caption: Tensor, images: int, protocol: str = "full", processes: Processes = ALONE
+) -> RetrievalResult:
     """Rank a gallery of N images under a named protocol.
 
     Args:
@@ -116,6 +119,7 @@ def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = 
         image_of_caption: (M,) int64.
         images: N.
         protocol: ``full``, or ``coco_1k_5fold``: the mean of five consecutive folds of 1,000 images.
+        processes: all of which call this with the same gallery and share the work.
 
     Raises:
         UserError: if the protocol is unknown or does not fit the gallery.
@@ -123,7 +127,7 @@ def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = 
     captions = len(image_of_caption)
     check_protocol(protocol, images, captions)
     if protocol == "full":
-        return _gallery(tile, image_of_caption, range(images), range(captions))
+        return _gallery(tile, image_of_caption, range(images), range(captions), processes)
     per_image = captions // images
     folds = tuple(
         _gallery(
@@ -131,6 +135,7 @@ def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = 
             image_of_caption,
             range(first, first + _FOLD_IMAGES),
             range(first * per_image, (first + _FOLD_IMAGES) * per_image),
+            processes,
         )
         for first in range(0, images, _FOLD_IMAGES)
     )
@@ -144,8 +149,10 @@ def evaluate(tile: Tile, image_of_caption: Tensor, images: int, protocol: str = 
     )
 
 
-def _gallery(tile: Tile, image_of_caption: Tensor, images: range, captions: range) -> RetrievalResult:
-    ranks = retrieval_ranks(tile, image_of_caption, images, captions)
+def _gallery(
+    tile: Tile, image_of_caption: Tensor, images: range, captions: range, processes: Processes
+) -> RetrievalResult:
+    ranks = retrieval_ranks(tile, image_of_caption, images, captions, processes)
     return RetrievalResult("full", len(images), len(captions), summarise(ranks.i2t), summarise(ranks.t2i))
 
 

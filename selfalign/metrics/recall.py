@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from selfalign.distributed import current
 from selfalign.functional.ranks import embedding_tile
 from selfalign.metrics.protocols import evaluate
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
@@ -18,8 +19,9 @@ from selfalign.structures import CaptionEmbedding, ImageEmbedding
 class CrossModalRecall(Metric):
     """R@K of a gallery: the share of queries with at least one right answer in the first K, in percent.
 
-    Lightning's distributed sampler repeats samples to fill the last batch, so rows carry ids; repeats are dropped
-    before anything is counted, and the totals must be those of :meth:`reset_gallery`.
+    Rows carry ids: processes show theirs in any order and may repeat some; repeats are dropped before anything is
+    counted, and the totals must be those of :meth:`reset_gallery`. The processes exchange their rows once, and share
+    out the queries. Every process must have shown at least one image and one caption.
     """
 
     full_state_update = False
@@ -32,7 +34,7 @@ class CrossModalRecall(Metric):
     caption_context: list[Tensor]
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+        super().__init__(sync_on_compute=False, **settings)  # embeddings() exchanges the rows
         for name in (
             "image_ids",
             "views",
@@ -42,7 +44,7 @@ class CrossModalRecall(Metric):
             "vectors",
             "caption_context",
         ):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
+            self.add_state(name, default=[], dist_reduce_fx=None)
         self.expected = (0, 0)
 
     def reset_gallery(self, images: int, captions: int) -> None:
@@ -73,22 +75,22 @@ class CrossModalRecall(Metric):
             self.caption_context.append(embedding.context)
 
     def embeddings(self) -> tuple[ImageEmbedding, CaptionEmbedding, Tensor]:
-        """The gallery in order of ids, repeats dropped: images, captions, and the image of each caption (M,)."""
-        images, image_rows = _first_of_each(dim_zero_cat(self.image_ids))
-        captions, caption_rows = _first_of_each(dim_zero_cat(self.caption_ids))
+        """The gallery of all processes in order of ids: images, captions, and the image of each caption (M,)."""
+        images, image_rows = _first_of_each(_all(self.image_ids))
+        captions, caption_rows = _first_of_each(_all(self.caption_ids))
         for name, found, expected in zip(("images", "captions"), (images, captions), self.expected, strict=True):
             if not torch.equal(found, torch.arange(expected, device=found.device)):
                 raise ValueError(f"{name}: expected ids 0 to {expected - 1} once each, got {len(found)} of them")
         return (
-            ImageEmbedding(dim_zero_cat(self.views)[image_rows], _optional(self.image_context, image_rows)),
-            CaptionEmbedding(dim_zero_cat(self.vectors)[caption_rows], _optional(self.caption_context, caption_rows)),
-            dim_zero_cat(self.owners)[caption_rows],
+            ImageEmbedding(_all(self.views)[image_rows], _optional(self.image_context, image_rows)),
+            CaptionEmbedding(_all(self.vectors)[caption_rows], _optional(self.caption_context, caption_rows)),
+            _all(self.owners)[caption_rows],
         )
 
     def compute(self) -> dict[str, float]:
         """Figures of the gallery under the protocol ``full``: ``i2t_r1`` … ``t2i_mean_rank`` and ``rsum``."""
         image, caption, owners = self.embeddings()
-        result = evaluate(embedding_tile(image, caption), owners, self.expected[0])
+        result = evaluate(embedding_tile(image, caption), owners, self.expected[0], processes=current())
         sides = {"i2t": result.i2t, "t2i": result.t2i}
         figures = {f"{name}_{column}": value for name, side in sides.items() for column, value in asdict(side).items()}
         return figures | {"rsum": result.rsum}
@@ -102,5 +104,9 @@ def _first_of_each(ids: Tensor) -> tuple[Tensor, Tensor]:
     return distinct, rows
 
 
+def _all(parts: list[Tensor] | Tensor) -> Tensor:
+    return current().gather(dim_zero_cat(parts))
+
+
 def _optional(parts: list[Tensor] | Tensor, rows: Tensor) -> Tensor | None:
-    return dim_zero_cat(parts)[rows] if len(parts) else None
+    return _all(parts)[rows] if len(parts) else None

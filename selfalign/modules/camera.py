@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from selfalign.distributed import Shares
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.structures import CaptionEncoding, ImageEncoding, PairBatch
 
@@ -11,8 +12,10 @@ from selfalign.structures import CaptionEncoding, ImageEncoding, PairBatch
 class CameraModule(RetrievalModule):
     """CAMERA with or without SelfAlign; ``losses["diversity"]`` keeps the views of an image apart."""
 
-    def loss_terms(self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding) -> dict[str, Tensor]:
-        terms = super().loss_terms(batch, images, captions)
+    def loss_terms(
+        self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding, shares: Shares
+    ) -> dict[str, Tensor]:
+        terms = super().loss_terms(batch, images, captions, shares)
         if "diversity" in self.losses:
-            terms["diversity"] = self.losses["diversity"](images.region_weights)
+            terms["diversity"] = shares.of_sum(self.losses["diversity"](images.region_weights))
         return terms

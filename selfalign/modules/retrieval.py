@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from selfalign.backbones.base import TwoTower
+from selfalign.distributed import Shares, current
 from selfalign.metrics.alignment import AlignmentAccuracy
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.structures import (
@@ -86,27 +87,44 @@ class RetrievalModule(pl.LightningModule):
 
     # Training
 
-    def loss_terms(self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding) -> dict[str, Tensor]:
-        """Every loss of the model before its weight, by name."""
+    def on_fit_start(self) -> None:
+        """Give every process its own dropout; what they share was drawn before."""
+        torch.manual_seed(torch.initial_seed() + current().rank)
+
+    def loss_terms(
+        self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding, shares: Shares
+    ) -> dict[str, Tensor]:
+        """Every loss of the model before its weight, by name: what this process contributes, see :class:`Shares`."""
         terms = {}
         if "ranking" in self.losses:
-            similarity = self.backbone.similarity(images.embedding, captions.embedding)  # (B, B)
+            similarity = self.backbone.similarity(
+                images.embedding.map(shares.gather), captions.embedding.map(shares.gather)
+            )  # (B, B) of all processes' pairs
             self._log_similarities(similarity.detach())
-            terms["ranking"] = self.losses["ranking"](similarity, batch.images.ids, self.current_epoch)
+            ids = shares.gather(batch.images.ids)
+            terms["ranking"] = self.losses["ranking"](similarity, ids, self.current_epoch)
         if "concept" in self.losses:
-            terms["concept"] = self.losses["concept"](images.concepts, captions.concepts, captions.mask)
+            concept = self.losses["concept"](images.concepts, captions.concepts, captions.mask, shares.processes)
+            terms["concept"] = shares.of_mean(concept)
         if "context" in self.losses:
-            terms["context"] = self.losses["context"](images.context, captions.context)
+            if images.context is None or captions.context is None:
+                raise ValueError("context: expected a backbone with context heads")
+            terms["context"] = self.losses["context"](
+                images.context.map(shares.gather), captions.context.map(shares.gather)
+            )
         return terms
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
+        shares = Shares(current(), batch.rows or (len(batch.images.ids),))
         images = self.backbone.encode_images(batch.images)
         captions = self.backbone.encode_captions(batch.captions)
-        terms = self.loss_terms(batch, images, captions)
+        terms = self.loss_terms(batch, images, captions, shares)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
-        size = len(batch.images.ids)
-        self.log("train/loss", total.detach(), prog_bar=True, batch_size=size)
-        self.log_dict({f"train/{name}": value.detach() for name, value in terms.items()}, batch_size=size)
+        values = shares.processes.mean(torch.stack([total, *terms.values()]).detach())
+        self.log("train/loss", values[0], prog_bar=True, batch_size=shares.total)
+        self.log_dict(
+            {f"train/{name}": value for name, value in zip(terms, values[1:], strict=True)}, batch_size=shares.total
+        )
         return total
 
     def _log_similarities(self, similarity: Tensor) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from selfalign.backbones.caption_decoder import RegionCaptioner
+from selfalign.distributed import Shares
 from selfalign.losses.captioning import captioning_loss, captioning_targets
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.structures import CaptionEncoding, ImageEncoding, PairBatch
@@ -24,13 +25,15 @@ class VsrnModule(RetrievalModule):
         super().__init__(*args, **others)
         self.maximum_caption = maximum_caption
 
-    def loss_terms(self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding) -> dict[str, Tensor]:
-        terms = super().loss_terms(batch, images, captions)
+    def loss_terms(
+        self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding, shares: Shares
+    ) -> dict[str, Tensor]:
+        terms = super().loss_terms(batch, images, captions, shares)
         if "captioning" in self.losses:
             captioner = self.losses["captioning"]
             if not isinstance(captioner, RegionCaptioner) or images.graph is None:
                 raise ValueError("captioning: expected a RegionCaptioner and a backbone with graph output")
             targets, mask = captioning_targets(batch.captions.tokens, batch.captions.lengths, self.maximum_caption)
             logits = captioner(images.graph, targets[:, :-1])  # (B, T, vocabulary)
-            terms["captioning"] = captioning_loss(logits, targets, mask)
+            terms["captioning"] = shares.of_mean(captioning_loss(logits, targets, mask))
         return terms

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from selfalign.backbones.base import Padding, TwoTower
+from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.backbones.bert import bert_settings, build_bert
 from selfalign.backbones.camera import Camera
-from selfalign.backbones.masked_batch_norm import MaskedBatchNorm
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.structures import CaptionBatch, CaptionEmbedding, ImageBatch
 
@@ -159,7 +159,7 @@ def test_bert_is_rebuilt_from_its_settings() -> None:
 @pytest.mark.parametrize("mode", [True, False])
 def test_masked_batch_norm_is_batch_norm_of_the_real_rows(mode: bool) -> None:
     torch.manual_seed(0)
-    masked, plain = MaskedBatchNorm(5).train(mode), torch.nn.BatchNorm1d(5).train(mode)
+    masked, plain = BatchNorm(5).train(mode), torch.nn.BatchNorm1d(5).train(mode)
     values, mask = torch.randn(3, 4, 5), torch.rand(3, 4) > 0.4
     found, expected = masked(values, mask), plain(values[mask])
     torch.testing.assert_close(found[mask], expected)

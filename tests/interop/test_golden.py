@@ -21,6 +21,7 @@ from selfalign.building import build_losses
 from selfalign.data.captions import read_captions
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
+from selfalign.distributed import ALONE, Shares
 from selfalign.functional.ranks import embedding_tile
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
@@ -129,7 +130,7 @@ def test_four_training_steps(case: str, shared: Path, monkeypatch: pytest.Monkey
     for step in golden.expected["steps"]:
         batch = golden.train.pair_batch(np.array(step["indices"]))
         images, captions = module.backbone.encode_images(batch.images), module.backbone.encode_captions(batch.captions)
-        terms = module.loss_terms(batch, images, captions)
+        terms = module.loss_terms(batch, images, captions, Shares(ALONE, (len(step["indices"]),)))
         for name, value in terms.items():
             expected = next(step["losses"][theirs] for theirs in TERMS[name] if theirs in step["losses"])
             assert value.item() == pytest.approx(expected, rel=1e-4), name

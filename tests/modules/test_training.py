@@ -13,6 +13,7 @@ from selfalign.building import build_data, build_module, build_tokenizer, rebuil
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.checkpoint import read_checkpoint
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.distributed import ALONE, Shares
 from selfalign.modules.retrieval import RetrievalModule
 from tests.configs.test_composition import TINY, composed
 
@@ -99,7 +100,10 @@ def test_the_total_is_the_weighted_sum_of_the_terms(scan_folder: Path, backbone:
     batch = next(iter(data.train_dataloader()))
     module.eval()
     terms = module.loss_terms(
-        batch, module.backbone.encode_images(batch.images), module.backbone.encode_captions(batch.captions)
+        batch,
+        module.backbone.encode_images(batch.images),
+        module.backbone.encode_captions(batch.captions),
+        Shares(ALONE, (12,)),
     )
     own = {"camera": {"diversity": 0.01}, "vsrn": {"captioning": 1.0}}[backbone]
     weights = {"ranking": 1.0, "concept": 0.5, "context": 3.0} | own

@@ -1,0 +1,49 @@
+"""BatchNorm over the real rows of the whole batch, whichever process holds them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from selfalign.distributed import Processes, current
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """``nn.BatchNorm1d`` over the rows that count; parameters and buffers keep their names.
+
+    In training its statistics are those of all processes' rows, on CPU and GPU alike, so that N processes with B/N
+    pairs each normalise as one with B; torch's SyncBatchNorm does so on GPU only and knows no mask.
+    """
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise (…, D) ``inputs`` with statistics of the rows in ``mask`` (…); the others become zero."""
+        if mask is None:
+            return self._rows(inputs.flatten(0, -2)).view_as(inputs)
+        normed = self._rows(inputs[mask])  # (rows, D)
+        return torch.zeros_like(inputs, dtype=normed.dtype).masked_scatter(mask[..., None], normed)
+
+    def _rows(self, rows: Tensor) -> Tensor:
+        processes = current()
+        if processes.size == 1 or not self.training:
+            return super().forward(rows)
+        return self._together(rows, processes)
+
+    def _together(self, rows: Tensor, processes: Processes) -> Tensor:
+        with torch.autocast(rows.device.type, enabled=False):
+            values = rows.to(self.weight.dtype)  # (K, D)
+            count = processes.sum(torch.tensor(float(len(values)), dtype=values.dtype, device=values.device))
+            mean = processes.sum(values.sum(dim=0)) / count
+            centred = values - mean
+            variance = processes.sum(centred.square().sum(dim=0)) / count
+            self._remember(mean.detach(), variance.detach() * count / (count - 1))
+            return (centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias).to(rows.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        statistics = (self.running_mean, self.running_var, self.num_batches_tracked)
+        if any(values is None for values in statistics) or self.momentum is None:
+            raise ValueError("BatchNorm: expected running statistics with a momentum")
+        running_mean, running_variance, batches = (values for values in statistics if values is not None)
+        batches += 1
+        running_mean.lerp_(mean, self.momentum)
+        running_variance.lerp_(variance, self.momentum)

@@ -1,0 +1,65 @@
+"""Which samples make a batch, and which process takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Batches of all samples in an order that depends on nothing but seed and epoch, the same on every process.
+
+    Args:
+        samples: how many there are.
+        batch_size: of all processes together.
+        seed: of the run.
+        least: a last batch of fewer samples is dropped.
+    """
+
+    def __init__(self, samples: int, batch_size: int, seed: int, least: int = 1) -> None:
+        self.samples, self.batch_size, self.seed, self.least = samples, batch_size, seed, least
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> ShuffledBatches:
+        """Itself, where Lightning looks for ``set_epoch``."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Use the order of ``epoch``, from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.samples, self.batch_size)
+        return whole + (rest >= max(self.least, 1))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
+        for batch in range(len(self)):
+            yield order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
+
+
+class SharedBatches(Sampler[list[int]]):
+    """Batches of consecutive samples, dealt out whole: what a batch holds does not depend on how many processes run.
+
+    Args:
+        samples: how many there are.
+        batch_size: of each batch.
+        rank, size: of the process, see :class:`selfalign.distributed.Processes`.
+        repeat: give a process that gets none the first batch once more, so that every process has something to show;
+            its receiver has to drop repeated samples.
+    """
+
+    def __init__(self, samples: int, batch_size: int, rank: int, size: int, *, repeat: bool) -> None:
+        starts = range(0, samples, batch_size)[rank::size]
+        if repeat and not starts:
+            starts = range(0, min(samples, 1))
+        self._batches = [list(range(start, min(start + batch_size, samples))) for start in starts]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches)
