@@ -16,7 +16,7 @@ from selfalign.backbones.vsrn import Vsrn
 from selfalign.checkpoint import Provenance
 from selfalign.data.captions import read_captions
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
-from selfalign.data.layout import find_split
+from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.vocabulary import Vocabulary
 from selfalign.errors import UserError
@@ -81,8 +81,7 @@ def prepare_data(data: Config, report: Callable[[str], None]) -> None:
         from selfalign.data.scenes import ensure_scenes
 
         construct("data.scenes", ensure_scenes, root=Path(data["root"]), progress=report, **data["scenes"])
-    for name in names:
-        find_split(Path(data["root"]), name)
+    require_distinct_files([find_split(Path(data["root"]), name) for name in names])
 
 
 def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTokenizer:

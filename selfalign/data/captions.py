@@ -9,6 +9,9 @@ import numpy as np
 
 from selfalign.errors import UserError
 
+_LONGEST = 10_000
+"""Characters of a caption."""
+
 
 def read_captions(path: Path) -> list[str]:
     """The captions of a file, one a line.
@@ -32,6 +35,10 @@ def read_captions(path: Path) -> list[str]:
     for number, caption in enumerate(captions, start=1):
         if not caption:
             raise UserError(f"captions {path}: line {number} is empty; every caption needs at least one word")
+        if len(caption) > _LONGEST:
+            raise UserError(
+                f"captions {path}: line {number} has {len(caption):,} characters; expected one caption a line"
+            )
         if caption.startswith(("b'", 'b"')) and caption.endswith(caption[1]):
             raise UserError(f"captions {path}: line {number} is the text of a bytes object ({caption[:30]}...)")
     return captions

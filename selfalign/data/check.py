@@ -32,6 +32,12 @@ def check_split(split: Split) -> None:
 
 
 def _check_features(split: Split, images: np.ndarray) -> None:
+    differ = split.features.repeats_differ(images)
+    if len(differ):
+        raise UserError(
+            f"features {split.features.path}: as many rows as captions, but the five rows of image {differ[0]} are not "
+            "the same; the file is neither one row an image nor one a caption"
+        )
     values = split.features.rows(images)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):

@@ -189,6 +189,9 @@ class AlignmentDataset(BatchedDataset):
         if rows.shape[1] != 6:
             raise UserError(f"alignments {files.alignments}: expected shape (K, 6), got {rows.shape}")
         table = rows.rows(np.arange(len(rows)))
+        wrong = np.flatnonzero(~np.isfinite(table).all(axis=1) | (table[:, :2] < 0).any(axis=1))
+        if len(wrong):
+            raise UserError(f"alignments {files.alignments}: row {wrong[0]} is no caption, word and box")
         self._words: dict[int, dict[int, list[np.ndarray]]] = {}
         for caption, word, *box in table:
             token = split.captions.token_of(int(caption), int(word)) if caption < len(split.captions) else None

@@ -40,6 +40,17 @@ class RegionFeatures:
         """The file."""
         return self._array.path
 
+    def repeats_differ(self, images: np.ndarray) -> np.ndarray:
+        """Those of ``images`` (B,) whose rows in a file of repeated images are not all the same."""
+        if self._step == 1:
+            return images[:0]
+        first = self.rows(images)
+        differ = np.zeros(len(images), bool)
+        for repeat in range(1, self._step):
+            same = np.equal(self._array.rows(images * self._step + repeat), first) | ~np.isfinite(first)
+            differ |= ~same.all(axis=(1, 2))
+        return images[differ]
+
     @property
     def bytes(self) -> int:
         """Size of the values that are read, in bytes."""

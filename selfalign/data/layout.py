@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from selfalign.errors import UserError
@@ -50,24 +52,41 @@ class SplitFiles:
 
 
 def find_split(root: Path, split: str) -> SplitFiles:
-    """The files of ``split`` in ``root``; known variants of their names are accepted.
+    """The files of ``split`` in ``root``; known variants of their names are accepted, all files from one variant.
 
     Raises:
         UserError: if the folder, the features or the captions are missing.
     """
     if not root.is_dir():
         raise UserError(f"data folder {root}: no such folder; pass data.root=DIR in SCAN's layout")
-    found = {kind: _find(root, split, names) for kind, names in _NAMES.items()}
+    aliases = _SPLIT_ALIASES.get(split, (split,))
+    prefix = next((alias for alias in aliases if _find(root, alias, _NAMES["captions"]) is not None), split)
+    found = {kind: _find(root, prefix, names) for kind, names in _NAMES.items()}
     features, captions = found.pop("features"), found.pop("captions")
     if features is None or captions is None:
         missing = "features" if features is None else "captions"
-        tried = ", ".join(f"{split}_{name}" for name in _NAMES[missing])
+        tried = ", ".join(f"{prefix}_{name}" for name in _NAMES[missing])
         raise UserError(f"data folder {root}: no {missing} of split {split!r} (tried {tried}); {_splits(root)}")
     return SplitFiles(split=split, features=features, captions=captions, **found)
 
 
-def _find(root: Path, split: str, names: tuple[str, ...]) -> Path | None:
-    candidates = (root / f"{alias}_{name}" for alias in _SPLIT_ALIASES.get(split, (split,)) for name in names)
+def require_distinct_files(splits: Sequence[SplitFiles]) -> None:
+    """Refuse splits of two names that are the same files: by variants of a split's name, or by links.
+
+    Raises:
+        UserError: naming both splits and the file.
+    """
+    for first, second in combinations(splits, 2):
+        for one, other in ((first.features, second.features), (first.captions, second.captions)):
+            if one.samefile(other):
+                raise UserError(
+                    f"data: the splits {first.split} and {second.split} are the same file {one.resolve()}; "
+                    "training, validation and test need three splits"
+                )
+
+
+def _find(root: Path, prefix: str, names: tuple[str, ...]) -> Path | None:
+    candidates = (root / f"{prefix}_{name}" for name in names)
     return next((path for path in candidates if path.exists()), None)
 
 

@@ -191,7 +191,9 @@ def _reach_hub(name: str) -> None:
 
 def _from_vocabulary_file(path: Path) -> str:
     try:
-        backend = tokenizers.BertWordPieceTokenizer(str(path), lowercase=True)
+        pieces = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("[")]
+        cased = any(piece != piece.lower() for piece in pieces)  # a lower-cased vocabulary has no capitals at all
+        backend = tokenizers.BertWordPieceTokenizer(str(path), lowercase=not cased, strip_accents=not cased)
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"tokenizer {path}: not a BERT vocabulary ({str(error)[:120]})") from error
     return _with_bert_frame(backend)

@@ -13,7 +13,7 @@ from selfalign.data.captions import read_captions
 from selfalign.data.check import check_split
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.features import RegionFeatures
-from selfalign.data.layout import find_split
+from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.tokenizers import WordTokenizer
 from selfalign.data.vocabulary import Vocabulary
 from selfalign.errors import UserError
@@ -66,6 +66,16 @@ BROKEN = {
     "bytes as text": (
         lambda root: lines(root / "train_caps.txt", lambda text: [f"b'{t}'" for t in text]),
         "bytes object",
+    ),
+    "a caption that is a book": (
+        lambda root: lines(root / "train_caps.txt", lambda text: ["dog " * 9000, *text[1:]]),
+        "line 1 has 35,999 characters",
+    ),
+    "neither repeated nor single images": (
+        lambda root: np.save(
+            root / "train_ims.npy", np.random.default_rng(0).standard_normal((60, 4, 10)).astype(np.float32)
+        ),
+        "the five rows of image 0 are not the same",
     ),
     "not UTF-8": (lambda root: (root / "train_caps.txt").write_bytes(b"a dog\n\xff\xfe\n"), "not UTF-8 at byte 6"),
     "empty captions": (lambda root: (root / "train_caps.txt").write_bytes(b""), "the file is empty"),
@@ -133,6 +143,29 @@ def test_features_that_repeat_every_image_five_times_are_read_once(tmp_path: Pat
     features = RegionFeatures(tmp_path / "x_ims.npy", captions=15)
     assert features.images == 3
     np.testing.assert_array_equal(features.rows(np.array([2, 1])), values[[2, 1]])
+
+
+def test_all_files_of_a_split_come_from_one_variant_of_its_name(scan_folder: Path) -> None:
+    for path in scan_folder.glob("dev_*"):
+        path.rename(path.with_name(path.name.replace("dev_", "val_")))
+    assert find_split(scan_folder, "dev").features.name == "val_ims.npy"
+    (scan_folder / "dev_ims.npy").write_bytes((scan_folder / "train_ims.npy").read_bytes())
+    files = find_split(scan_folder, "dev")
+    assert {path.name.split("_")[0] for path in (files.features, files.captions, files.boxes)} == {"val"}
+
+
+@pytest.mark.parametrize("how", ["variant", "link"])
+def test_two_splits_that_are_the_same_files_are_refused(scan_folder: Path, how: str) -> None:
+    if how == "variant":
+        for path in scan_folder.glob("dev_*"):
+            path.rename(path.with_name(path.name.replace("dev_", "val_")))
+        names = ("train", "dev", "val")
+    else:
+        (scan_folder / "dev_ims.npy").unlink()
+        (scan_folder / "dev_ims.npy").symlink_to(scan_folder / "test_ims.npy")
+        names = ("train", "dev", "test")
+    with pytest.raises(UserError, match=f"splits {names[1]} and {names[2]} are the same file"):
+        require_distinct_files([find_split(scan_folder, name) for name in names])
 
 
 def test_positions_are_shares_of_the_image(scan_folder: Path) -> None:

@@ -102,6 +102,13 @@ def test_a_folder_with_a_vocabulary_file_only_is_a_bert_tokenizer(tmp_path: Path
     assert tokens.tolist() == [2, 5, 6, 7, 1, 3]
 
 
+def test_a_vocabulary_file_with_capitals_is_a_cased_one(tmp_path: Path) -> None:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dog", "Dog", "café"]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces), encoding="utf-8")
+    tokens = WordPieceTokenizer.from_pretrained(str(tmp_path)).encode(["Dog dog café DOG"]).tokens
+    assert tokens.tolist() == [2, 6, 5, 7, 1, 3]
+
+
 def test_an_unreachable_model_says_how_to_pass_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://localhost:9")  # nobody listens there
