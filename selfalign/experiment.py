@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
+from selfalign.allocation import keep_freed_memory
 from selfalign.building import (
     Config,
     build_data,
@@ -240,7 +241,10 @@ def _trainer(settings: Config, *, idle_parameters: bool = False, **others: Any) 
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
             f"with devices={settings.get('devices')}"
         )
-    return construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
+    trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
+    return trainer
 
 
 def _checkpoints(run_dir: Path, *, alone: bool) -> tuple[ModelCheckpoint, ModelCheckpoint]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.distributed import Processes, current
+from selfalign.functional.masking import padded_rows, real_rows
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -19,8 +20,7 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise (…, D) ``inputs`` with statistics of the rows in ``mask`` (…); the others become zero."""
         if mask is None:
             return self._rows(inputs.flatten(0, -2)).view_as(inputs)
-        normed = self._rows(inputs[mask])  # (rows, D)
-        return torch.zeros_like(inputs, dtype=normed.dtype).masked_scatter(mask[..., None], normed)
+        return padded_rows(self._rows(real_rows(inputs, mask)), mask)
 
     def _rows(self, rows: Tensor) -> Tensor:
         processes = current()

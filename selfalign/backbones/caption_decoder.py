@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from selfalign.functional.masking import real_rows
+
 
 class RegionCaptioner(nn.Module):
     """A GRU over regions and an attention decoder with teacher forcing (METHOD section 2).
@@ -32,15 +34,16 @@ class RegionCaptioner(nn.Module):
         self.dropout = nn.Dropout(dropout)
         nn.init.xavier_normal_(self.output.weight)
 
-    def forward(self, graph: Tensor, words: Tensor) -> Tensor:
-        """Scores of the next word after every given one.
+    def forward(self, graph: Tensor, words: Tensor, counted: Tensor) -> Tensor:
+        """Scores of the next word after the given ones, where they are wanted.
 
         Args:
             graph: (B, R, D), ``norm_R`` of the graph output.
             words: (B, T) token ids, the first one ``<start>``.
+            counted: (B, T) bool, words whose successor is wanted; the vocabulary is wide and padding is long.
 
         Returns:
-            (B, T, vocabulary) logits; row t predicts word t + 1.
+            (K, vocabulary) logits at the K counted words, in order.
         """
         regions, last = self.region_rnn(self.dropout(self.project(graph)))  # (B, R, H), (1, B, H)
         hidden = last[0]
@@ -51,4 +54,4 @@ class RegionCaptioner(nn.Module):
             context = (torch.softmax(energy, dim=1) * regions).sum(dim=1)  # (B, H)
             hidden = self.word_rnn(self.dropout(torch.cat([word, context], dim=-1)), hidden)
             states.append(hidden)
-        return self.output(torch.stack(states, dim=1))
+        return self.output(real_rows(torch.stack(states, dim=1), counted))

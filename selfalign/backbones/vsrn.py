@@ -10,7 +10,7 @@ from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
-from selfalign.functional.masking import masked_fill_rows
+from selfalign.functional.masking import padded_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import (
     CaptionBatch,
@@ -85,17 +85,24 @@ class VsrnTextTower(nn.Module):
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means and statistics see the words in ``countable`` (B, W), ``None`` for all."""
-        words = self.embedding(batch.tokens)
+        mask = batch.mask
+        words = self.embedding(batch.tokens[mask])  # (K, E): the real words only
+        concepts = None
         if self.project is not None:
             words = self.project(words)
-        states, _ = self.rnn(words)  # (B, W, D); padding comes last, so no real state has seen it
+            concepts = padded_rows(l2_normalize(words, dim=-1), mask)  # (B, W, D)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            padded_rows(words, mask), batch.lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        states, _ = nn.utils.rnn.pad_packed_sequence(
+            self.rnn(packed)[0], batch_first=True, total_length=mask.shape[1]
+        )  # (B, W, D), zeros at padding
         last = states[torch.arange(len(states), device=states.device), batch.lengths - 1]  # (B, D)
-        states = masked_fill_rows(states, batch.mask)
         context = self.context(states, countable) if self.context is not None else None
         return CaptionEncoding(
             embedding=CaptionEmbedding(l2_normalize(last, dim=-1), caption_context(context, fused_first=True)),
-            concepts=l2_normalize(words, dim=-1) if self.project is not None else None,
-            mask=batch.mask,
+            concepts=concepts,
+            mask=mask,
             context=context,
         )
 

@@ -32,11 +32,11 @@ def sinkhorn(
     """
     with torch.autocast(scores.device.type, enabled=False):
         scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-        logits = scores / temperature
-        mass = torch.exp(logits - processes.max(logits.max()))
+        mass = scores - processes.max(scores.max())
+        mass.div_(temperature).exp_()
         for _ in range(iterations):
-            mass = mass / _positive(processes.sum(mass.sum(dim=0, keepdim=True)))
-            mass = mass / _positive(mass.sum(dim=1, keepdim=True))
+            mass.div_(_positive(processes.sum(mass.sum(dim=0, keepdim=True))))
+            mass.div_(_positive(mass.sum(dim=1, keepdim=True)))
         return mass
 
 

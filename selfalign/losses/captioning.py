@@ -33,11 +33,11 @@ def captioning_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Negative log-likelihood of every counted token, summed, divided by B (METHOD section 2).
 
     Args:
-        logits: (B, T, vocabulary); row t predicts ``targets[:, t + 1]``.
+        logits: (K, vocabulary), predictions of the K tokens of ``targets[:, 1:]`` that count, in order.
         targets: (B, T + 1) token ids.
         mask: (B, T + 1) bool, tokens that count.
     """
     with torch.autocast(logits.device.type, enabled=False):
         logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        wanted = targets[:, 1:].masked_fill(~mask[:, 1:], -100)
-        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum") / len(logits)
+        wanted = targets[:, 1:][mask[:, 1:]]  # (K,)
+        return torch.nn.functional.cross_entropy(logits, wanted, reduction="sum") / len(targets)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.distributed import ALONE, Processes
-from selfalign.functional.masking import masked_mean
+from selfalign.functional.masking import real_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.sinkhorn import sinkhorn
 
@@ -33,10 +33,11 @@ def concept_alignment(
         words, prototypes = words.to(assignments.dtype), prototypes.to(assignments.dtype)
         with torch.no_grad():
             chosen = (words @ regions.to(words.dtype).mT).argmax(dim=-1)  # (B, W)
-            target = assignments.gather(1, chosen[..., None].expand(-1, -1, assignments.shape[-1]))  # (B, W, P)
-        student = torch.log_softmax(words @ prototypes.mT / temperature, dim=-1)  # (B, W, P)
-        entropy = -(target * student).sum(dim=-1, keepdim=True)  # (B, W, 1)
-        return masked_mean(entropy, mask).mean()
+            pair, _ = mask.nonzero(as_tuple=True)  # (K,) of the K real words
+            target = assignments[pair, chosen[mask]]  # (K, P)
+            share = 1 / (mask.sum(dim=1)[pair] * len(mask)).to(words.dtype)  # (K,)
+        student = torch.log_softmax(real_rows(words, mask) @ (prototypes / temperature).mT, dim=-1)  # (K, P)
+        return -((target * student).sum(dim=-1) * share).sum()
 
 
 class ConceptAlignmentLoss(nn.Module):

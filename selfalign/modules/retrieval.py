@@ -142,7 +142,9 @@ class RetrievalModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=self.optimisation.learning_rate)
+        # Under fp16's loss scaling the fused form unscales by itself, after which Lightning can no longer clip.
+        fused = self._trainer is None or self.trainer.precision != "16-mixed"
+        optimizer = torch.optim.Adam(trained, lr=self.optimisation.learning_rate, fused=fused)
         schedule = torch.optim.lr_scheduler.StepLR(
             optimizer, self.optimisation.decay_every, gamma=self.optimisation.decay_factor
         )

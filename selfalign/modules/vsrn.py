@@ -34,6 +34,6 @@ class VsrnModule(RetrievalModule):
             if not isinstance(captioner, RegionCaptioner) or images.graph is None:
                 raise ValueError("captioning: expected a RegionCaptioner and a backbone with graph output")
             targets, mask = captioning_targets(batch.captions.tokens, batch.captions.lengths, self.maximum_caption)
-            logits = captioner(images.graph, targets[:, :-1])  # (B, T, vocabulary)
+            logits = captioner(images.graph, targets[:, :-1], mask[:, 1:])  # (K, vocabulary)
             terms["captioning"] = shares.of_mean(captioning_loss(logits, targets, mask))
         return terms

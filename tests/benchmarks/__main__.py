@@ -1,0 +1,129 @@
+"""Time what is fast against what is not: python -m tests.benchmarks [ROUTINE ...] [--device cuda] [--width 256] ..."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import torch
+
+from tests.benchmarks import routines, steps
+from tests.benchmarks.loading import pairs_per_second
+from tests.benchmarks.measure import compare
+from tests.benchmarks.routines import Size
+
+_SAMPLE = 40
+_LINEAR = (1000, 10_000, 100_000)
+
+
+def main() -> None:
+    arguments = _arguments()
+    torch.manual_seed(0)
+    device = torch.device(arguments.device)
+    size = Size(
+        batch=arguments.batch,
+        regions=36,
+        width=arguments.width,
+        prototypes=1024,
+        views=12,
+        images=arguments.images,
+        device=device,
+        dtype={"32": torch.float32, "bf16": torch.bfloat16}[arguments.precision],
+    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    _say(f"{name}, torch {torch.__version__}, batch {size.batch}, 36 x {size.width}, precision {arguments.precision}")
+    _say(
+        f"{'':26}{'ours':>11}{'authors':>11}{'bare':>11}{'authors/ours':>14}{'ours/bare':>11}{'peak ours/authors':>19}"
+    )
+    for routine in arguments.routines:
+        _RUN[routine](size, arguments.repeats)
+
+
+def _concept(size: Size, repeats: int) -> None:
+    _row("concept alignment", routines.concept(size), size, repeats)
+
+
+def _context(size: Size, repeats: int) -> None:
+    _row("context alignment", routines.context(size), size, repeats)
+
+
+def _scoring(size: Size, repeats: int) -> None:
+    captions = 5 * size.images
+    name = f"scoring {size.images:,} x {captions:,}"
+    _row(name, routines.scoring(size, _SAMPLE), size, max(1, repeats // 4), scale=captions / _SAMPLE)
+    _say(f"{'':4}authors' time: {_SAMPLE} captions scaled to {captions:,}; sorting every query would come on top")
+
+
+def _camera(size: Size, repeats: int) -> None:
+    _row("step CAMERA + SelfAlign", steps.training_step("camera", size), size, max(1, repeats // 4))
+
+
+def _vsrn(size: Size, repeats: int) -> None:
+    _row("step VSRN + SelfAlign", steps.training_step("vsrn", size), size, max(1, repeats // 4))
+
+
+def _loading(size: Size, repeats: int) -> None:
+    for dtype in ("float32", "float16"):
+        _say(f"loading {dtype}: {pairs_per_second(dtype, width=size.width):,.0f} pairs/s, one core, warm page cache")
+
+
+def _linear(size: Size, repeats: int) -> None:
+    for images in _LINEAR:
+        functions = routines.queries(size, images)
+        seconds = compare(functions, repeats, size.device)["ours"].seconds
+        _say(f"ranks of 512 captions among {images:>7,} images: {1e9 * seconds / images / 512:8.2f} ns a pair")
+
+
+_RUN = {
+    "concept": _concept,
+    "context": _context,
+    "camera": _camera,
+    "vsrn": _vsrn,
+    "scoring": _scoring,
+    "linear": _linear,
+    "loading": _loading,
+}
+
+
+def _row(name: str, functions: routines.Functions, size: Size, repeats: int, scale: float = 1.0) -> None:
+    found = compare(functions, repeats, size.device)
+    ours, theirs = found["ours"].seconds, scale * found["theirs"].seconds
+    line = f"{name:26}{_time(ours)}{_time(theirs)}"
+    if "bare" in found:
+        bare = found["bare"].seconds
+        line += f"{_time(bare)}{theirs / ours:13.2f}x{ours / bare:10.2f}x"
+    else:
+        line += f"{'':11}{theirs / ours:13.2f}x{'':11}"
+    peaks = found["ours"].peak / 2**20, found["theirs"].peak / 2**20
+    if scale == 1.0:
+        line += f"{peaks[0] / max(peaks[1], 1e-9):8.2f}x"
+    _say(line + f"  ({peaks[0]:,.0f} / {peaks[1]:,.0f} MiB)")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:9.2f} s" if seconds >= 1 else f"{1000 * seconds:8.1f} ms"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("routines", nargs="*", default=list(_RUN), help=f"of {', '.join(_RUN)}; all if none is named")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--width", type=int, default=2048, help="D and F")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--images", type=int, default=5000, help="gallery of the scoring routine")
+    parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="bf16: the steps only, by autocast")
+    parser.add_argument("--repeats", type=int, default=5, help="of short routines; long ones take a quarter")
+    arguments = parser.parse_args()
+    unknown = set(arguments.routines) - set(_RUN)
+    if unknown:
+        parser.error(f"unknown routine {unknown.pop()!r}")
+    return arguments
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

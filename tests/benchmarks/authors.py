@@ -1,0 +1,107 @@
+"""The authors' algorithms, from METHOD's words and as slow as theirs; right, but nobody should use them.
+
+Loops over pairs and captions, negatives expanded for every positive, a decoder that always runs 60 steps, a sort for
+every query. They share no code with the routines that they are compared with.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_DECODER_STEPS = 60
+
+
+def concept_alignment(
+    regions: Tensor, words: Tensor, lengths: list[int], prototypes: Tensor, student: float = 0.1, teacher: float = 0.05
+) -> Tensor:
+    """Sinkhorn over all regions, then a loop over the pairs."""
+    with torch.no_grad():
+        mass = torch.exp(regions.flatten(0, 1) @ prototypes.T / teacher).T  # (P, B·R)
+        count, samples = mass.shape
+        mass = mass / mass.sum()
+        for _ in range(2):
+            mass = mass / mass.sum(dim=1, keepdim=True) / count
+            mass = mass / mass.sum(dim=0, keepdim=True) / samples
+        assignments = (mass * samples).T.reshape(*regions.shape[:2], -1)
+    losses = []
+    for pair, length in enumerate(lengths):
+        own = words[pair, :length]
+        chosen = (own @ regions[pair].T).argmax(dim=1)
+        scores = torch.log_softmax(own @ prototypes.T / student, dim=1)
+        losses.append(-(assignments[pair][chosen] * scores).sum(dim=1).mean())
+    return torch.stack(losses).mean()
+
+
+def context_alignment(
+    queries: Tensor, keys: Tensor, counts: Tensor, temperature: float = 0.7, negatives: int = 512
+) -> Tensor:
+    """One direction; every positive gets its own copy of the negatives, and picks the hardest anew."""
+    size, width, _ = keys.shape
+    scores = torch.einsum("qd,bnd->qbn", queries, keys) / temperature  # (B, B, n)
+    own = torch.eye(size, dtype=torch.bool, device=keys.device)
+    positives = scores[own]  # (B, n)
+    others = scores.masked_fill(own[..., None] | ~counts[None], -torch.inf).flatten(1)
+    expanded = others[:, None].repeat(1, width, 1)  # (B, n, B·n)
+    hardest = expanded.topk(min(negatives, (size - 1) * width), dim=2).values
+    logits = torch.cat([positives[..., None], hardest], dim=2)
+    terms = -torch.log_softmax(logits, dim=2)[..., 0]
+    return ((terms * counts).sum(dim=1) / counts.sum(dim=1)).mean()
+
+
+def multi_view_similarity(views: Tensor, captions: Tensor) -> Tensor:
+    """(N, M) from (N, V, D) and (M, D): one caption after the other against all views of all images."""
+    columns = []
+    for caption in captions:
+        columns.append((views @ caption).max(dim=1).values)
+    return torch.stack(columns, dim=1)
+
+
+def retrieval_ranks(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks from 0, five captions an image: a sort for every query."""
+    images, captions = similarity.shape
+    i2t = np.zeros(images)
+    for image in range(images):
+        order = np.argsort(similarity[image])[::-1]
+        i2t[image] = min(np.where(order == caption)[0][0] for caption in range(5 * image, 5 * image + 5))
+    t2i = np.zeros(captions)
+    for caption in range(captions):
+        order = np.argsort(similarity[:, caption])[::-1]
+        t2i[caption] = np.where(order == caption // 5)[0][0]
+    return i2t, t2i
+
+
+def captioning(captioner: nn.Module, graph: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """The captioner's loss with 60 steps whatever the captions need, and the whole attention at every step.
+
+    Args:
+        captioner: a :class:`selfalign.backbones.caption_decoder.RegionCaptioner`, for its parameters.
+        graph: (B, R, D).
+        tokens: (B, 61) ids, padded.
+        mask: (B, 61), tokens that count.
+    """
+    regions, last = captioner.region_rnn(captioner.dropout(captioner.project(graph)))
+    hidden, logits = last[0], []
+    attention = torch.cat([captioner.attention_key.weight, captioner.attention_query.weight], dim=1)  # (H, 2·H)
+    for step in range(_DECODER_STEPS):
+        both = torch.cat([regions, hidden[:, None].repeat(1, regions.shape[1], 1)], dim=2)  # (B, R, 2·H)
+        energy = captioner.attention_score(
+            torch.tanh(nn.functional.linear(both, attention, captioner.attention_key.bias))
+        )
+        context = torch.bmm(torch.softmax(energy, dim=1).transpose(1, 2), regions)[:, 0]
+        word = captioner.embedding(tokens[:, step])
+        hidden = captioner.word_rnn(captioner.dropout(torch.cat([word, context], dim=1)), hidden)
+        logits.append(torch.log_softmax(captioner.output(hidden), dim=1))
+    scores = torch.stack(logits, dim=1)  # (B, 60, vocabulary)
+    picked = scores.gather(2, tokens[:, 1:, None])[..., 0]
+    return -(picked * mask[:, 1:]).sum() / len(graph)
+
+
+def ranking(similarity: Tensor, margin: float = 0.2) -> Tensor:
+    """Both hinge matrices, their diagonals cleared, the largest of each row and column."""
+    right = similarity.diag()[:, None]
+    own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    captions = (margin + similarity - right.expand_as(similarity)).clamp(min=0).masked_fill(own, 0)
+    images = (margin + similarity - right.T.expand_as(similarity)).clamp(min=0).masked_fill(own, 0)
+    return captions.max(1).values.sum() + images.max(0).values.sum()

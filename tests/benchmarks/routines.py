@@ -1,0 +1,167 @@
+"""What is compared: ours, the authors' algorithm, and the bare matrix products that neither can avoid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from selfalign.functional.normalize import l2_normalize
+from selfalign.functional.ranks import embedding_tile, retrieval_ranks
+from selfalign.losses.concept_alignment import ConceptAlignmentLoss
+from selfalign.losses.context_alignment import context_contrast
+from selfalign.structures import CaptionEmbedding, ImageEmbedding
+from tests.benchmarks import authors
+
+Functions = dict[str, Callable[[], object]]
+_LENGTHS = (8, 9, 10, 10, 11, 11, 11, 12, 12, 12, 13, 13, 13, 14, 14, 14, 15, 15, 15, 16, 16, 17, 17, 18, 18, 19, 20)
+_LENGTHS += (21, 22, 24, 27, 32)
+"""Words of Flickr30K captions with their two special ones: 32 quantiles of their distribution."""
+_LONGEST = 40
+"""The longest of 128 of them, on average."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of everything that is compared.
+
+    Attributes:
+        batch, regions, width, prototypes, views: B, R, D, P, V.
+        images: of the gallery, five captions each.
+        device, dtype: where and in which precision.
+    """
+
+    batch: int
+    regions: int
+    width: int
+    prototypes: int
+    views: int
+    images: int
+    device: torch.device
+    dtype: torch.dtype
+
+    def random(self, *shape: int, unit: bool = True) -> Tensor:
+        values = torch.rand(*shape, device=self.device, dtype=self.dtype)
+        return l2_normalize(values, dim=-1) if unit else values
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) words of the captions of a batch."""
+        lengths = [_LENGTHS[row % len(_LENGTHS)] for row in range(self.batch - 1)]
+        return torch.tensor([*lengths, _LONGEST], device=self.device)
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, W)"""
+        return torch.arange(int(self.lengths.max()), device=self.device) < self.lengths[:, None]
+
+
+def concept(size: Size) -> Functions:
+    """Concept alignment, forward and backward."""
+    loss = ConceptAlignmentLoss(size.width, size.prototypes).to(size.device, size.dtype)
+    mask, lengths = size.mask, size.lengths.tolist()
+    regions = size.random(size.batch, size.regions, size.width)
+    words = size.random(*mask.shape, size.width).requires_grad_()
+
+    def ours() -> None:
+        words.grad = loss.prototypes.grad = None
+        loss(regions, words, mask).backward()
+
+    def theirs() -> None:
+        words.grad = loss.prototypes.grad = None
+        prototypes = loss.prototypes
+        with torch.no_grad():
+            prototypes.copy_(l2_normalize(prototypes, dim=1))
+        authors.concept_alignment(regions, words, lengths, prototypes).backward()
+
+    def bare() -> None:
+        with torch.no_grad():
+            regions.flatten(0, 1) @ loss.prototypes.T
+            words @ regions.mT
+            real = words[mask]
+            logits = real @ loss.prototypes.T
+            logits @ loss.prototypes
+            logits.T @ real
+
+    return {"ours": ours, "theirs": theirs, "bare": bare}
+
+
+def context(size: Size) -> Functions:
+    """Context alignment, both directions, forward and backward."""
+    mask = size.mask
+    every = torch.ones(size.batch, size.regions, dtype=torch.bool, device=size.device)
+    image, caption = (size.random(size.batch, size.width).requires_grad_() for _ in range(2))
+    regions = size.random(size.batch, size.regions, size.width).requires_grad_()
+    words = size.random(*mask.shape, size.width).requires_grad_()
+    leaves = (image, caption, regions, words)
+
+    def clear() -> None:
+        for leaf in leaves:
+            leaf.grad = None
+
+    def ours() -> None:
+        clear()
+        (context_contrast(image, words, mask) + context_contrast(caption, regions, None)).backward()
+
+    def theirs() -> None:
+        clear()
+        first = authors.context_alignment(image, words, mask)
+        (first + authors.context_alignment(caption, regions, every)).backward()
+
+    def bare() -> None:
+        with torch.no_grad():
+            for query, keys in ((image, words.flatten(0, 1)), (caption, regions.flatten(0, 1))):
+                scores = query @ keys.T
+                scores @ keys
+                scores.T @ query
+
+    return {"ours": ours, "theirs": theirs, "bare": bare}
+
+
+def gallery(size: Size, images: int) -> tuple[ImageEmbedding, CaptionEmbedding, Tensor]:
+    """Random embeddings of CAMERA + SelfAlign."""
+    return (
+        ImageEmbedding(size.random(images, size.views, size.width), size.random(images, 2 * size.width)),
+        CaptionEmbedding(size.random(5 * images, size.width), size.random(5 * images, 2 * size.width)),
+        torch.arange(5 * images, device=size.device) // 5,
+    )
+
+
+def scoring(size: Size, sample: int = 40) -> Functions:
+    """Ranks of a gallery; the authors' loop over captions is timed on a sample of them, ``sample``."""
+    image, caption, owners = gallery(size, size.images)
+    images, captions = size.images, 5 * size.images
+
+    def ours() -> None:
+        retrieval_ranks(embedding_tile(image, caption), owners, range(images), range(captions))
+
+    def bare() -> None:
+        for start in range(0, captions, 2560):
+            part = slice(start, start + 2560)
+            for first in range(0, images, 512):
+                rows = slice(first, first + 512)
+                image.views[rows].flatten(0, 1) @ caption.vector[part].T
+                image.context[rows] @ caption.context[part].T
+
+    def theirs() -> None:
+        repeated = image.context[:, None].expand(-1, size.views, -1)
+        views = torch.cat([image.views, repeated], dim=2)
+        vectors = torch.cat([caption.vector, caption.context], dim=1)
+        authors.multi_view_similarity(views, vectors[:sample])
+
+    return {"ours": ours, "bare": bare, "theirs": theirs}
+
+
+def queries(size: Size, images: int) -> Functions:
+    """512 caption queries among ``images``, as a share of the whole scoring: how its cost grows with the gallery."""
+    image = ImageEmbedding(size.random(images, 64, unit=False)[:, None], None)
+    caption = CaptionEmbedding(size.random(512, 64, unit=False), None)
+    tile = embedding_tile(image, caption)
+
+    def ours() -> None:
+        for start in range(0, images, 512):
+            (tile(slice(start, start + 512), slice(0, 512)) >= 0.5).sum(dim=0)
+
+    return {"ours": ours}
