@@ -16,6 +16,7 @@ from selfalign.backbones.vsrn import Vsrn
 from selfalign.checkpoint import Provenance
 from selfalign.data.captions import read_captions
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
+from selfalign.data.kept_text import kept_vocabulary
 from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.vocabulary import Vocabulary
@@ -35,7 +36,7 @@ Config = dict[str, Any]
 Built = TypeVar("Built")
 
 _TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every"}
-_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch"}
+_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch", "cache"}
 _MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
 
 
@@ -99,7 +100,7 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
             report("building the vocabulary from the training captions")
             vocabulary = construct(
                 "backbone.vocabulary",
-                Vocabulary.build,
+                kept_vocabulary,
                 captions=training_captions(),
                 **without(settings, "file"),
             )
@@ -127,6 +128,7 @@ def build_data(
         tokenizer=tokenizer,
         boxes=camera,
         seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
+        by_length=config["padding"] == "masked",
         pad_to=pad_to,
         report=report,
         **settings,

@@ -20,6 +20,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from selfalign.allocation import keep_freed_memory
+from selfalign.backbones.camera import Camera
 from selfalign.building import (
     Config,
     build_data,
@@ -29,6 +30,8 @@ from selfalign.building import (
     prepare_data,
     rebuild_module,
 )
+from selfalign.callbacks.data_wait import DataWait
+from selfalign.callbacks.keep_word_features import KeepWordFeatures
 from selfalign.callbacks.stop_together import StopTogether
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
@@ -112,6 +115,8 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
             StopTogether(run_dir / "checkpoints" / "last.ckpt"),
             ValidationLines(),
             LearningRateMonitor(),
+            DataWait(),
+            *_kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
         log_every_n_steps=10,
@@ -126,6 +131,25 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     best = Path(checkpoints[0].best_model_path)
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
     return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"])
+
+
+def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
+    """What ``backbone.bert.cache`` asks for.
+
+    Raises:
+        UserError: if BERT's outputs are not the same every time.
+    """
+    bert = config["backbone"].get("bert", {})
+    if bert.get("cache") is None:
+        return []
+    if not bert["frozen"] or bert["dropout"] or config["padding"] != "masked":
+        raise UserError(
+            "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
+            "otherwise BERT's outputs differ from step to step"
+        )
+    if not isinstance(module.backbone, Camera):
+        raise UserError("backbone.bert.cache: expected backbone=camera")
+    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]
 
 
 def checked_width(data: RetrievalDataModule, protocols: Sequence[str]) -> int:

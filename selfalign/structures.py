@@ -50,7 +50,7 @@ class ImageBatch(TensorRecord):
     """Images as region features.
 
     Attributes:
-        regions: (B, R, F) float32.
+        regions: (B, R, F) in the type on disk: float16 halves what is moved to the device.
         positions: (B, R, 6) float32, or ``None`` where the model needs none: x, y, w, h of each box divided by
             (width, height, width, height) of its image, w / h, and the share of the image's area.
         ids: (B,) int64, row of the image in its split.
@@ -70,12 +70,14 @@ class CaptionBatch(TensorRecord):
         lengths: (B,) int64, real tokens of each caption, special ones counted, at least 1.
         ids: (B,) int64, line of the caption in its split.
         image_ids: (B,) int64, row of the image that it describes.
+        words: (B, W, width of BERT) float16, BERT's outputs where they were computed before; ``None`` otherwise.
     """
 
     tokens: Tensor
     lengths: Tensor
     ids: Tensor
     image_ids: Tensor
+    words: Tensor | None = None
 
     @property
     def mask(self) -> Tensor:

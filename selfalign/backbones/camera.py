@@ -53,7 +53,8 @@ class CameraImageTower(nn.Module):
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         if batch.positions is None:
             raise ValueError("positions: expected (B, R, 6) box positions for CAMERA, got None")
-        regions = l2_normalize(self.project(batch.regions), dim=1)  # (B, R, D), over regions as published
+        regions = self.project(batch.regions.to(self.project.weight.dtype))
+        regions = l2_normalize(regions, dim=1)  # (B, R, D), over regions as published
         positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
         attended = self.attention(regions * positions, residual=regions)
         views, scores = self.summary(l2_normalize(attended, dim=1))
@@ -79,6 +80,8 @@ class CameraTextTower(nn.Module):
         word_norm: Xavier start of the mapping and ``norm_R`` over words after it (SelfAlign's tower).
         context: build the context head.
     """
+
+    bert: PreTrainedModel
 
     def __init__(
         self,
@@ -115,6 +118,8 @@ class CameraTextTower(nn.Module):
 
     def words(self, batch: CaptionBatch) -> Tensor:
         """(B, W, width of BERT): its last layer."""
+        if batch.words is not None:
+            return batch.words.to(self.project.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
             return self.bert(input_ids=batch.tokens, attention_mask=batch.mask.long()).last_hidden_state
 
@@ -152,6 +157,8 @@ class Camera(TwoTower):
         dropout: probability outside BERT, 0 as published.
         padding, towers, context: see :class:`TwoTower`.
     """
+
+    text_tower: CameraTextTower
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class VsrnImageTower(nn.Module):
         self.context = ContextHead(width) if context else None
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
-        regions = self.project(batch.regions)  # (B, R, D)
+        regions = self.project(batch.regions.to(self.project.weight.dtype))  # (B, R, D)
         if self.region_norm:
             regions = l2_normalize(regions, dim=1)  # over regions, as published
         reasoned = self.graph(regions)

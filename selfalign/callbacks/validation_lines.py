@@ -1,18 +1,16 @@
-"""One line a validation, on terminals and in log files alike."""
+"""One line a validation."""
 
 from __future__ import annotations
 
-import sys
-
 import pytorch_lightning as pl
+
+from selfalign.callbacks.terminal import tell
 
 
 class ValidationLines(pl.Callback):
     """Prints recalls of every validation, above the progress bar where there is one."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         line = (
             f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  "
@@ -22,7 +20,4 @@ class ValidationLines(pl.Callback):
             )
             + f"  rsum {figures['val/rsum']:5.1f}"
         )
-        if trainer.progress_bar_callback is not None:
-            trainer.progress_bar_callback.print(line)
-        else:
-            sys.stdout.write(line + "\n")
+        tell(trainer, line)

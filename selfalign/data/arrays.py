@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ _FLOATS = ("float16", "float32", "float64")
 
 
 class DiskArray:
-    """A memory-mapped float array: opening reads its header only, :meth:`rows` reads the rows asked for.
+    """A float array that stays on disk: opening reads its header only, :meth:`rows` reads the rows asked for.
 
-    The header is checked against the size of the file before anything is mapped, and no object array is ever
-    loaded. A copy in another process opens the file anew.
+    The header is checked against the size of the file before anything is read, and no object array is ever loaded.
+    Rows are read, not memory-mapped: a file that is cut or lost while it is in use is then an error with a name and
+    not the death of the process. A copy in another process opens the file anew.
 
     Args:
         path: a ``.npy`` file.
@@ -40,21 +42,51 @@ class DiskArray:
         if size != expected:
             problem = "truncated" if size < expected else "too long"
             raise UserError(f"{what} {path}: {problem}: its header promises {expected} bytes, the file has {size}")
-        self._map: np.memmap | None = None
+        self._row_bytes = (expected - self._offset) // self.shape[0]
+        self._file: FileIO | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_map": None}
+        return {**self.__dict__, "_file": None}
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
-        """(len(rows), ...) copies of ``rows`` in the file's own type, read in order of file offset."""
-        if self._map is None:
-            self._map = np.memmap(self.path, self.dtype, mode="r", offset=self._offset, shape=self.shape)
-        distinct, places = np.unique(rows, return_inverse=True)
-        values = np.asarray(self._map[distinct])
-        return values if len(distinct) == len(rows) and np.array_equal(distinct, rows) else values[places]
+        """(len(rows), ...) copies of ``rows`` in the file's own type, read in order of file offset.
+
+        Raises:
+            IndexError: if a row is not in the array.
+            UserError: if the file cannot be read or has become shorter.
+        """
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"{self.what} {self.path}: rows {rows.min()} to {rows.max()} of {len(self)}")
+        values = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for place in np.argsort(rows, kind="stable").tolist():
+            self._read(values[place], int(rows[place]))
+        return values
+
+    def slice(self, start: int, stop: int) -> np.ndarray:
+        """(stop − start, ...) consecutive rows of the array. Raises what :meth:`rows` raises."""
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"{self.what} {self.path}: rows {start} to {stop} of {len(self)}")
+        values = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        self._read(values, start)
+        return values
+
+    def _read(self, values: np.ndarray, row: int) -> None:
+        """Fill ``values`` from ``row`` on."""
+        left = values.reshape(-1).view(np.uint8).data
+        try:
+            if self._file is None:
+                self._file = FileIO(self.path)
+            self._file.seek(self._offset + row * self._row_bytes)
+            while left:
+                read = self._file.readinto(left)
+                if not read:
+                    raise UserError(f"{self.what} {self.path}: row {row} is gone; the file was cut while in use")
+                left = left[read:]
+        except OSError as error:
+            raise UserError(f"{self.what} {self.path}: row {row} cannot be read ({error.strerror})") from error
 
 
 def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:

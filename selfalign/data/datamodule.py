@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -18,18 +19,21 @@ from selfalign.data.dataset import (
     Split,
     open_split,
 )
+from selfalign.data.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
+from selfalign.data.word_features import WordFeatures
 from selfalign.distributed import current
 from selfalign.errors import UserError
+from selfalign.structures import PairBatch
 
 
 class RetrievalDataModule(pl.LightningDataModule):
     """Splits of a folder in SCAN's layout.
 
-    Training yields every caption with its image, shuffled. Evaluation yields each image once and each caption once,
-    in file order, and annotated captions where the test split has them. Of several processes each takes a share of
-    every training batch, and whole evaluation batches.
+    Training yields every caption with its image, shuffled. Evaluation yields each image once, in file order, and
+    each caption once, by length, and annotated captions where the test split has them. Of several processes each takes
+    a share of every training batch, and whole evaluation batches.
 
     Args:
         root: the folder.
@@ -40,6 +44,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         train_split, val_split, test_split: names; the last two must differ.
         validation_captions: the first ones of the validation split that are used.
         workers: loader processes; 0 loads in the training process.
+        resident: keep the features of the training split on the device.
+        by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
         report: told in one line what takes time.
 
@@ -59,6 +65,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         test_split: str = "test",
         validation_captions: int = 5000,
         workers: int = 0,
+        resident: bool = False,
+        by_length: bool = True,
         pad_to: int | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
@@ -78,6 +86,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         self.validation_captions, self.workers, self.pad_to = validation_captions, workers, pad_to
         self._report = report or (lambda line: None)
         self._splits: dict[str, Split] = {}
+        self.resident, self.by_length = resident, by_length
+        self._on_device: ResidentFeatures | None = None
 
     def split(self, role: str) -> Split:
         """The opened and checked split that plays ``train``, ``val`` or ``test``."""
@@ -102,6 +112,10 @@ class RetrievalDataModule(pl.LightningDataModule):
             self._splits[role] = split
         return self._splits[role]
 
+    def use_word_features(self, role: str, words: WordFeatures) -> None:
+        """Give captions of a split with what a frozen text encoder made of them."""
+        self._splits[role] = replace(self.split(role), words=words)
+
     def setup(self, stage: str) -> None:
         """Open the splits of a stage of Lightning's."""
         for role in {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",)):
@@ -119,10 +133,18 @@ class RetrievalDataModule(pl.LightningDataModule):
                 f"data.batch_size: {self.batch_size} pairs cannot be shared out evenly to {processes.size} processes; "
                 f"it is the batch of all of them together, use a multiple of {processes.size}"
             )
-        dataset = PairDataset(self.split("train"), processes.rank, processes.size)
+        dataset = PairDataset(self.split("train"), processes.rank, processes.size, regions=not self.resident)
         return self._loader(
             dataset, ShuffledBatches(len(dataset), self.batch_size, self.seed, least=max(2, processes.size))
         )
+
+    def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
+        """Give a training batch its regions where they are on the device."""
+        if not self.resident or not isinstance(batch, PairBatch):
+            return batch
+        if self._on_device is None:
+            self._on_device = ResidentFeatures(self.split("train").features, batch.images.ids.device)
+        return self._on_device.fill(batch)
 
     def val_dataloader(self) -> list[DataLoader]:
         """Images and captions of the validation split."""
@@ -137,13 +159,12 @@ class RetrievalDataModule(pl.LightningDataModule):
         return loaders
 
     def _gallery(self, split: Split) -> list[DataLoader]:
-        return [
-            self._evaluation_loader(dataset, repeat=True) for dataset in (ImageDataset(split), CaptionDataset(split))
-        ]
+        datasets = (ImageDataset(split), CaptionDataset(split, by_length=self.by_length))
+        return [self._evaluation_loader(dataset, repeat=True) for dataset in datasets]
 
     def _evaluation_loader(self, dataset: BatchedDataset, *, repeat: bool) -> DataLoader:
         processes = current()
-        batches = SharedBatches(len(dataset), self.batch_size, processes.rank, processes.size, repeat=repeat)
+        batches = SharedBatches(dataset.order, self.batch_size, processes.rank, processes.size, repeat=repeat)
         return self._loader(dataset, batches)
 
     def _loader(self, dataset: BatchedDataset, batches: Sampler[list[int]]) -> DataLoader:

@@ -14,8 +14,10 @@ from torch.utils.data import Dataset
 from selfalign.data.arrays import DiskArray
 from selfalign.data.captions import TokenizedCaptions, read_captions
 from selfalign.data.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
+from selfalign.data.kept_text import kept_tokens
 from selfalign.data.layout import SplitFiles, find_split
 from selfalign.data.tokenizers import CaptionTokenizer
+from selfalign.data.word_features import WordFeatures
 from selfalign.errors import UserError
 from selfalign.structures import AlignmentBatch, CaptionBatch, ImageBatch, PairBatch
 
@@ -33,6 +35,7 @@ class Split:
         texts: the M captions.
         captions: the same, as tokens. Caption i describes image i // 5.
         pad_to: fixed width of caption batches; ``None`` for the longest of each batch.
+        words: a frozen text encoder's outputs for all captions; ``None``: the model computes them.
     """
 
     files: SplitFiles
@@ -41,16 +44,18 @@ class Split:
     texts: list[str]
     captions: TokenizedCaptions
     pad_to: int | None
+    words: WordFeatures | None = None
 
     @property
     def images(self) -> int:
         """Images whose captions are used: all, or fewer where the captions were limited."""
         return -(-len(self.captions) // CAPTIONS_PER_IMAGE)
 
-    def image_batch(self, images: np.ndarray) -> ImageBatch:
-        """Batch of ``images`` (B,)."""
+    def image_batch(self, images: np.ndarray, *, regions: bool = True) -> ImageBatch:
+        """Batch of ``images`` (B,), without ``regions`` where the device has them."""
+        values = self.features.rows(images if regions else images[:0])
         return ImageBatch(
-            torch.from_numpy(self.features.rows(images)).float(),
+            torch.from_numpy(values),
             None if self.positions is None else torch.from_numpy(self.positions.rows(images)),
             torch.from_numpy(images),
         )
@@ -63,6 +68,7 @@ class Split:
             torch.from_numpy(lengths),
             torch.from_numpy(captions),
             torch.from_numpy(captions // CAPTIONS_PER_IMAGE),
+            None if self.words is None else torch.from_numpy(self.words.rows(captions, tokens.shape[1])),
         )
 
     def pair_batch(self, captions: np.ndarray) -> PairBatch:
@@ -105,7 +111,7 @@ def open_split(
             )
         positions = BoxPositions(files.boxes, files.sizes, features)
     texts = texts[:limit_captions]
-    return Split(files, features, positions, texts, tokenizer.encode(texts), pad_to)
+    return Split(files, features, positions, texts, kept_tokens(tokenizer, texts), pad_to)
 
 
 class BatchedDataset(Dataset):
@@ -117,6 +123,11 @@ class BatchedDataset(Dataset):
 
     def __len__(self) -> int:
         return self._size
+
+    @property
+    def order(self) -> np.ndarray:
+        """(K,) all samples, as evaluation goes through them: in file order."""
+        return np.arange(len(self))
 
     def __getitem__(self, index: int) -> object:
         return self.__getitems__([index])
@@ -133,11 +144,12 @@ class PairDataset(BatchedDataset):
     Args:
         split: of the pairs.
         rank, size: of the process, see :class:`selfalign.distributed.Processes`.
+        regions: read them; ``False`` where the device has them.
     """
 
-    def __init__(self, split: Split, rank: int = 0, size: int = 1) -> None:
+    def __init__(self, split: Split, rank: int = 0, size: int = 1, *, regions: bool = True) -> None:
         super().__init__(split, len(split.captions))
-        self.rank, self.size = rank, size
+        self.rank, self.size, self.regions = rank, size, regions
 
     def __getitems__(self, indices: Sequence[int]) -> PairBatch:
         """This process's share of the batch of all processes."""
@@ -145,7 +157,7 @@ class PairDataset(BatchedDataset):
         shares = np.array_split(captions, self.size)
         own = shares[self.rank]
         return PairBatch(
-            self.split.image_batch(own // CAPTIONS_PER_IMAGE),
+            self.split.image_batch(own // CAPTIONS_PER_IMAGE, regions=self.regions),
             self.split.caption_batch(own, int(self.split.captions.lengths_of(captions).max())),
             tuple(len(share) for share in shares),
         )
@@ -162,10 +174,21 @@ class ImageDataset(BatchedDataset):
 
 
 class CaptionDataset(BatchedDataset):
-    """Every caption once: CaptionBatch."""
+    """Every caption once: CaptionBatch.
 
-    def __init__(self, split: Split) -> None:
+    Args:
+        split: of the captions.
+        by_length: evaluation goes through them by length; ``False`` where padding matters (``padding=paper``).
+    """
+
+    def __init__(self, split: Split, *, by_length: bool = True) -> None:
         super().__init__(split, len(split.captions))
+        self.by_length = by_length
+
+    @property
+    def order(self) -> np.ndarray:
+        """By length, which leaves next to no padding, or in file order."""
+        return np.argsort(self.split.captions.lengths, kind="stable") if self.by_length else super().order
 
     def __getitems__(self, indices: Sequence[int]) -> CaptionBatch:
         return self.split.caption_batch(np.asarray(indices, np.int64))

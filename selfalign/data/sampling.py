@@ -42,21 +42,21 @@ class ShuffledBatches(Sampler[list[int]]):
 
 
 class SharedBatches(Sampler[list[int]]):
-    """Batches of consecutive samples, dealt out whole: what a batch holds does not depend on how many processes run.
+    """Batches of neighbours in an order, dealt out whole: what a batch holds does not depend on how many processes run.
 
     Args:
-        samples: how many there are.
+        order: (K,) the samples; those of one length beside each other need no padding.
         batch_size: of each batch.
         rank, size: of the process, see :class:`selfalign.distributed.Processes`.
         repeat: give a process that gets none the first batch once more, so that every process has something to show;
             its receiver has to drop repeated samples.
     """
 
-    def __init__(self, samples: int, batch_size: int, rank: int, size: int, *, repeat: bool) -> None:
-        starts = range(0, samples, batch_size)[rank::size]
+    def __init__(self, order: np.ndarray, batch_size: int, rank: int, size: int, *, repeat: bool) -> None:
+        starts = range(0, len(order), batch_size)[rank::size]
         if repeat and not starts:
-            starts = range(0, min(samples, 1))
-        self._batches = [list(range(start, min(start + batch_size, samples))) for start in starts]
+            starts = range(0, min(len(order), 1))
+        self._batches = [order[start : start + batch_size].tolist() for start in starts]
 
     def __len__(self) -> int:
         return len(self._batches)

@@ -41,5 +41,6 @@ def split_words(caption: str, splitter: WordSplitter) -> tuple[str, ...]:
 
 
 def with_progress(captions: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """The same captions, with a progress bar where there are many."""
-    return iter(tqdm(captions, desc=what, total=total, unit=" captions", disable=total < _WORTH_A_BAR, leave=False))
+    """The same captions, with a progress bar on a terminal where there are many."""
+    hidden = True if total < _WORTH_A_BAR else None  # None: shown on a terminal
+    return iter(tqdm(captions, desc=what, total=total, unit=" captions", disable=hidden, leave=False))

@@ -50,10 +50,13 @@ def test_a_last_batch_of_one_pair_is_dropped_and_no_other(scan_folder: Path) -> 
     assert [len(batch.images.ids) for batch in data(scan_folder, batch_size=29).train_dataloader()] == [29, 29, 2]
 
 
-def test_evaluation_sees_each_image_and_each_caption_once_in_order(scan_folder: Path) -> None:
+def test_evaluation_sees_each_image_once_in_order_and_each_caption_once_by_length(scan_folder: Path) -> None:
     images, captions = data(scan_folder).test_dataloader()
     assert [index for batch in images for index in batch.ids.tolist()] == list(range(8))
-    assert [index for batch in captions for index in batch.ids.tolist()] == list(range(40))
+    assert sorted(index for batch in captions for index in batch.ids.tolist()) == list(range(40))
+    lengths = [length for batch in captions for length in batch.lengths.tolist()]
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) > 1
 
 
 def test_validation_is_limited_to_the_first_captions(scan_folder: Path) -> None:

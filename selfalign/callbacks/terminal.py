@@ -1,0 +1,17 @@
+"""Lines of callbacks, above the progress bar where there is one."""
+
+from __future__ import annotations
+
+import sys
+
+import pytorch_lightning as pl
+
+
+def tell(trainer: pl.Trainer, line: str) -> None:
+    """One line from the first process, on terminals and in log files alike."""
+    if not trainer.is_global_zero:
+        return
+    if trainer.progress_bar_callback is not None:
+        trainer.progress_bar_callback.print(line)
+    else:
+        sys.stdout.write(line + "\n")
