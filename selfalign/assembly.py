@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 
-_TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding"}
+_TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile"}
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
 
 

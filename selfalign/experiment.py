@@ -100,6 +100,9 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     tokenizer = build_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
+    if config["compile"]:
+        for tower in (module.backbone.image_tower, module.backbone.text_tower):
+            tower.compile()  # in place: parameters keep their names
     checkpoints = _checkpoints(run_dir, alone=config["strategy"].get("strategy") != "ddp")
     training = config["training"]
     trainer = _trainer(

@@ -10,7 +10,6 @@ from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
-from selfalign.functional.masking import padded_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import (
     CaptionBatch,
@@ -85,24 +84,31 @@ class VsrnTextTower(nn.Module):
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means and statistics see the words in ``countable`` (B, W), ``None`` for all."""
-        mask = batch.mask
-        words = self.embedding(batch.tokens[mask])  # (K, E): the real words only
+        tokens = batch.tokens
+        places = nn.utils.rnn.pack_padded_sequence(
+            torch.arange(tokens.numel(), device=tokens.device).view_as(tokens),
+            batch.lengths.cpu(),
+            batch_first=True,
+            enforce_sorted=False,
+        )  # of the K real words among B·W, in the order in which a packed GRU takes them
+
+        def padded(rows: Tensor) -> Tensor:
+            """(K, D) → (B, W, D), zeros at padding."""
+            filled = rows.new_zeros(tokens.numel(), rows.shape[1]).index_copy(0, places.data, rows)
+            return filled.view(*tokens.shape, -1)
+
+        words = self.embedding(tokens.flatten()[places.data])  # (K, E)
         concepts = None
         if self.project is not None:
             words = self.project(words)
-            concepts = padded_rows(l2_normalize(words, dim=-1), mask)  # (B, W, D)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            padded_rows(words, mask), batch.lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = nn.utils.rnn.pad_packed_sequence(
-            self.rnn(packed)[0], batch_first=True, total_length=mask.shape[1]
-        )  # (B, W, D), zeros at padding
+            concepts = padded(l2_normalize(words, dim=-1))
+        states = padded(self.rnn(places._replace(data=words))[0].data)
         last = states[torch.arange(len(states), device=states.device), batch.lengths - 1]  # (B, D)
         context = self.context(states, countable) if self.context is not None else None
         return CaptionEncoding(
             embedding=CaptionEmbedding(l2_normalize(last, dim=-1), caption_context(context, fused_first=True)),
             concepts=concepts,
-            mask=mask,
+            mask=batch.mask,
             context=context,
         )
 

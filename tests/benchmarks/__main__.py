@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 import torch
 
 from tests.benchmarks import routines, steps
 from tests.benchmarks.loading import pairs_per_second
-from tests.benchmarks.measure import compare
+from tests.benchmarks.measure import Factory, Measurement, compare, compare_processes
 from tests.benchmarks.routines import Size
 
 _SAMPLE = 40
@@ -55,11 +56,15 @@ def _scoring(size: Size, repeats: int) -> None:
 
 
 def _camera(size: Size, repeats: int) -> None:
-    _row("step CAMERA + SelfAlign", steps.training_step("camera", size), size, max(1, repeats // 4))
+    _step("step CAMERA + SelfAlign", steps.training_step("camera", size), size, repeats)
+
+
+def _cached(size: Size, repeats: int) -> None:
+    _step("the same, BERT cached", steps.training_step("camera", size, kept_bert=True), size, repeats)
 
 
 def _vsrn(size: Size, repeats: int) -> None:
-    _row("step VSRN + SelfAlign", steps.training_step("vsrn", size), size, max(1, repeats // 4))
+    _step("step VSRN + SelfAlign", steps.training_step("vsrn", size), size, repeats)
 
 
 def _loading(size: Size, repeats: int) -> None:
@@ -78,6 +83,7 @@ _RUN = {
     "concept": _concept,
     "context": _context,
     "camera": _camera,
+    "cached": _cached,
     "vsrn": _vsrn,
     "scoring": _scoring,
     "linear": _linear,
@@ -86,7 +92,14 @@ _RUN = {
 
 
 def _row(name: str, functions: routines.Functions, size: Size, repeats: int, scale: float = 1.0) -> None:
-    found = compare(functions, repeats, size.device)
+    _line(name, compare(functions, repeats, size.device), scale)
+
+
+def _step(name: str, factories: Mapping[str, Factory], size: Size, repeats: int) -> None:
+    _line(name, compare_processes(factories, max(1, repeats // 4), size.device))
+
+
+def _line(name: str, found: Mapping[str, Measurement], scale: float = 1.0) -> None:
     ours, theirs = found["ours"].seconds, scale * found["theirs"].seconds
     line = f"{name:26}{_time(ours)}{_time(theirs)}"
     if "bare" in found:

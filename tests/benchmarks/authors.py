@@ -98,6 +98,24 @@ def captioning(captioner: nn.Module, graph: Tensor, tokens: Tensor, mask: Tensor
     return -(picked * mask[:, 1:]).sum() / len(graph)
 
 
+def graph_block(block: nn.Module, regions: Tensor) -> Tensor:
+    """VSRN's graph block as 1×1 convolutions, four of them over all regions; (B, R, D) → (B, R, D).
+
+    Args:
+        block: a :class:`selfalign.backbones.graph_reasoning.GraphReasoning`, for its parameters.
+        regions: (B, R, D).
+    """
+    channels = regions.transpose(1, 2)  # (B, D, R)
+
+    def convolved(layer: nn.Module, values: Tensor) -> Tensor:
+        return nn.functional.conv1d(values, layer.weight[..., None], layer.bias)
+
+    message = convolved(block.message, channels)
+    affinity = convolved(block.query, channels).transpose(1, 2) @ convolved(block.key, channels) / regions.shape[1]
+    received = convolved(block.output, (affinity @ message.transpose(1, 2)).transpose(1, 2))
+    return block.output_norm(received.transpose(1, 2)) + regions
+
+
 def ranking(similarity: Tensor, margin: float = 0.2) -> Tensor:
     """Both hinge matrices, their diagonals cleared, the largest of each row and column."""
     right = similarity.diag()[:, None]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from selfalign.allocation import keep_freed_memory
 from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.caption_decoder import RegionCaptioner
@@ -21,11 +25,13 @@ from selfalign.modules.retrieval import Optimisation, RetrievalModule
 from selfalign.modules.vsrn import VsrnModule
 from selfalign.structures import CaptionBatch, CaptionEncoding, ImageBatch, ImageEncoding, PairBatch
 from tests.benchmarks import authors
-from tests.benchmarks.routines import Functions, Size
+from tests.benchmarks.measure import Factory
+from tests.benchmarks.routines import Size
 
 _VOCABULARY = {"camera": 30522, "vsrn": 8481}
 _PIECES = 32
 _DECODER = 61
+_BERT_WIDTH = 768
 _BERT_BASE = {"model_type": "bert", "vocab_size": _VOCABULARY["camera"]}
 
 
@@ -65,29 +71,60 @@ def batch(name: str, size: Size, width: int | None = None) -> PairBatch:
     return PairBatch(ImageBatch(regions, positions, rows), CaptionBatch(tokens, lengths, rows, rows))
 
 
-def training_step(name: str, size: Size, **settings: Any) -> Functions:
-    """One step with optimiser and clipping, ours and theirs, of two copies of the model."""
-    ours, theirs = build(name, size, **settings), build(name, size, padding="paper")
-    own, fixed = batch(name, size), batch(name, size, _PIECES if name == "camera" else None)
-    optimizers = [module.configure_optimizers()["optimizer"] for module in (ours, theirs)]
+def training_step(name: str, size: Size, *, kept_bert: bool = False) -> dict[str, Factory]:
+    """One step with optimiser and clipping, ours and theirs, each to be built in a process of its own.
 
-    def finish(module: RetrievalModule, optimizer: torch.optim.Optimizer, total: Tensor) -> None:
+    What one keeps of freed memory (:mod:`selfalign.allocation`) would serve the other in the same process.
+    """
+    return {
+        "ours": partial(_our_step, name, size, kept_bert),
+        "theirs": partial(_their_step, name, size),
+    }
+
+
+def _our_step(name: str, size: Size, kept_bert: bool) -> Callable[[], object]:
+    if size.device.type == "cpu":
+        keep_freed_memory()
+    module, pairs = build(name, size), batch(name, size)
+    if kept_bert:
+        words = torch.rand(*pairs.captions.tokens.shape, _BERT_WIDTH, device=size.device, dtype=torch.float16)
+        pairs = replace(pairs, captions=replace(pairs.captions, words=words))
+    finish = _finish(module)
+
+    def step() -> None:
+        with torch.autocast(size.device.type, torch.bfloat16, enabled=size.dtype == torch.bfloat16):
+            total = module.training_step(pairs, 0)
+        finish(total)
+
+    return step
+
+
+def _their_step(name: str, size: Size) -> Callable[[], object]:
+    module = build(name, size, padding="paper")
+    pairs = batch(name, size, _PIECES if name == "camera" else None)
+    if name == "vsrn":
+        for block in module.backbone.image_tower.graph:
+            block.forward = partial(authors.graph_block, block)
+    finish = _finish(module)
+
+    def step() -> None:
+        images = module.backbone.encode_images(pairs.images)
+        captions = module.backbone.encode_captions(pairs.captions)
+        finish(_authors_total(module, pairs, images, captions))
+
+    return step
+
+
+def _finish(module: RetrievalModule) -> Callable[[Tensor], None]:
+    optimizer = module.configure_optimizers()["optimizer"]
+
+    def finish(total: Tensor) -> None:
         optimizer.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 2.0)
         optimizer.step()
 
-    def step() -> None:
-        with torch.autocast(size.device.type, torch.bfloat16, enabled=size.dtype == torch.bfloat16):
-            total = ours.training_step(own, 0)
-        finish(ours, optimizers[0], total)
-
-    def slow_step() -> None:
-        images = theirs.backbone.encode_images(fixed.images)
-        captions = theirs.backbone.encode_captions(fixed.captions)
-        finish(theirs, optimizers[1], _authors_total(theirs, fixed, images, captions))
-
-    return {"ours": step, "theirs": slow_step}
+    return finish
 
 
 def _authors_total(
