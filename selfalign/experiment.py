@@ -134,18 +134,11 @@ def checked_width(data: RetrievalDataModule, protocols: Sequence[str]) -> int:
     Raises:
         UserError: if a split is broken, the splits differ in their features, or a protocol does not fit the test split.
     """
-    splits = {role: data.split(role) for role in ("train", "val", "test")}
-    train = splits["train"].features
-    for split in splits.values():
-        features = split.features
-        if (features.regions, features.width) != (train.regions, train.width):
-            raise UserError(
-                f"features {features.path}: {features.regions} regions of {features.width}, training has "
-                f"{train.regions} of {train.width}; they are of another extraction"
-            )
+    data.require_three_contents()
+    test = data.split("test")
     for protocol in protocols:
-        check_protocol(protocol, splits["test"].images, len(splits["test"].captions))
-    return train.width
+        check_protocol(protocol, test.images, len(test.captions))
+    return data.split("train").features.width
 
 
 def evaluate_checkpoints(
