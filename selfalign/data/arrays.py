@@ -91,7 +91,7 @@ def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
     except Exception as error:  # numpy evaluates the header as Python text, which fails in a dozen ways
         reason = (str(error).strip() or type(error).__name__).split("\n")[0][:160]
         raise UserError(f"{what} {path}: not a readable .npy file ({reason})") from error
-    if dtype.name not in _FLOATS or fortran:
+    if dtype.name not in _FLOATS or fortran or not dtype.isnative:
         kind = "Fortran order" if fortran else f"type {dtype}"
         raise UserError(f"{what} {path}: expected {', '.join(_FLOATS)} in C order, got {kind}")
     if any(side < 0 for side in shape):

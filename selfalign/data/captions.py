@@ -17,6 +17,7 @@ _LONGEST_LINE = 4 * _LONGEST + 8
 """Bytes of a line that can be a caption."""
 _LARGEST_FILE = 256 * 2**20
 """Bytes; the 566,435 training captions of COCO are 30 million."""
+_MOST_LINES = 10_000_000
 
 
 def read_captions(path: Path) -> list[str]:
@@ -47,6 +48,8 @@ def caption_lines(path: Path) -> Iterator[str]:
     with open_regular(path, "captions", _LARGEST_FILE) as file:
         while line := file.readline(_LONGEST_LINE):
             number += 1
+            if number > _MOST_LINES:
+                raise UserError(f"captions {path}: more than {_MOST_LINES:,} lines; no such file is read")
             if len(line) == _LONGEST_LINE:
                 raise UserError(
                     f"captions {path}: line {number} has more than {_LONGEST:,} characters; expected one caption a line"

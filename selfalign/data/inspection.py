@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from selfalign.data.arrays import DiskArray
-from selfalign.data.captions import caption_lines
+from selfalign.data.captions import caption_lines, refused_caption
 from selfalign.data.check import box_findings, feature_findings
 from selfalign.data.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
 from selfalign.data.findings import Finding
@@ -17,7 +17,8 @@ from selfalign.data.overlap import Contents, overlap_findings
 from selfalign.data.text_check import caption_findings, id_findings
 from selfalign.errors import UserError
 
-_MOST_CAPTIONS = 20_000_000
+_MOST_REFUSED = 10_000
+"""Lines of a caption file; one with more is something else."""
 
 Opened = TypeVar("Opened")
 
@@ -126,11 +127,13 @@ class Inspection:
 
 
 def _captions(path: Path) -> list[str]:
-    captions = []
+    captions: list[str] = []
+    refused = 0
     for caption in caption_lines(path):
         captions.append(caption)
-        if len(captions) > _MOST_CAPTIONS:
-            raise UserError(f"captions {path}: more than {_MOST_CAPTIONS:,} lines; no file of captions")
+        refused += refused_caption(caption) is not None
+        if refused > _MOST_REFUSED:
+            raise UserError(f"captions {path}: more than {_MOST_REFUSED:,} of {len(captions):,} lines are no captions")
     if len(captions) % CAPTIONS_PER_IMAGE:
         rest = len(captions) % CAPTIONS_PER_IMAGE
         raise UserError(
