@@ -18,7 +18,7 @@ from selfalign.data.datamodule import require_three_splits
 from selfalign.data.features import CAPTIONS_PER_IMAGE
 from selfalign.data.findings import Finding
 from selfalign.data.inspection import Inspection
-from selfalign.data.tokenizers import check_unknown_share, unknown_share
+from selfalign.data.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
 from selfalign.errors import UserError
 from selfalign.estimates import estimates
 from selfalign.metrics.protocols import check_protocol
@@ -33,7 +33,8 @@ def main() -> None:
     options = parser.parse_args()
     config = assembly.compose_training(options.settings)
     inspection = inspect(config, full=options.full, checksums=options.checksums)
-    sys.stdout.write(report(config, inspection))
+    tokenizer = words(config, inspection)
+    sys.stdout.write(report(config, inspection, tokenizer))
     sys.exit(1 if inspection.errors else 0)
 
 
@@ -56,7 +57,6 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
         inspection.split(name)
     inspection.together()
     _protocols(config, inspection)
-    _words(config, inspection)
     if checksums:
         inspection.findings += checksum_findings(inspection.root)
     return inspection
@@ -72,13 +72,13 @@ def _protocols(config: Config, inspection: Inspection) -> None:
         inspection.add(f"{name} protocol", job)
 
 
-def _words(config: Config, inspection: Inspection) -> None:
-    """The tokenizer of the run, and the share of words that it does not know."""
-    if any(split.texts is None for split in inspection.splits.values()):
-        return
+def words(config: Config, inspection: Inspection) -> CaptionTokenizer | None:
+    """The tokenizer of the run, where it can be built, and the share of words that it does not know."""
+    if not inspection.splits or any(split.texts is None for split in inspection.splits.values()):
+        return None
     tokenizer = inspection.add("tokenizer", lambda: build_tokenizer(config, lambda line: None))
     if tokenizer is None:
-        return
+        return None
     for split in inspection.splits.values():
         share = unknown_share(tokenizer.encode(split.texts or []), tokenizer.unknown_id)
         where = str(split.files.captions if split.files else split.name)
@@ -89,9 +89,10 @@ def _words(config: Config, inspection: Inspection) -> None:
         else:
             text = f"{share:.2%} unknown to {tokenizer.vocabulary_size:,} words or word pieces"
             inspection.findings.append(Finding("ok", f"{split.name} words", text))
+    return tokenizer
 
 
-def report(config: Config, inspection: Inspection) -> str:
+def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer | None) -> str:
     """Aligned lines: findings, which models can use the data, memory and time, and the verdict."""
     root = f"{inspection.root}/"
     width = max((len(finding.about) for finding in inspection.findings), default=0)
@@ -101,7 +102,7 @@ def report(config: Config, inspection: Inspection) -> str:
         lines.append(f"{finding.level:8} {finding.about:{width}}  {text}")
     if inspection.splits:
         lines += ["", f"usable by: {' '.join(inspection.usable_by) or 'no model'}"]
-    lines += [f"{name}: {text}" for name, text in estimates(config, inspection)]
+    lines += [f"{name}: {text}" for name, text in estimates(config, inspection, tokenizer)]
     warnings = sum(finding.level == "warning" for finding in inspection.findings)
     lines += ["", f"{_count(inspection.errors, 'error')}, {_count(warnings, 'warning')}", ""]
     return "\n".join(lines)
