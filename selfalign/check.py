@@ -16,7 +16,7 @@ from selfalign.building import Config, build_tokenizer
 from selfalign.data.checksums import checksum_findings
 from selfalign.data.datamodule import require_three_splits
 from selfalign.data.features import CAPTIONS_PER_IMAGE
-from selfalign.data.findings import Finding
+from selfalign.data.findings import Finding, counted
 from selfalign.data.inspection import Inspection
 from selfalign.data.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
 from selfalign.errors import UserError
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="read all values; otherwise above 512 MB a sample")
     parser.add_argument("--checksums", action="store_true", help="also read all files and compare them with SHA256SUMS")
     parser.add_argument("settings", nargs="*", help="as of train.py: data=coco backbone=vsrn data.root=DIR")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     config = assembly.compose_training(options.settings)
     inspection = inspect(config, full=options.full, checksums=options.checksums)
     tokenizer = words(config, inspection)
@@ -104,12 +104,8 @@ def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer |
         lines += ["", f"usable by: {' '.join(inspection.usable_by) or 'no model'}"]
     lines += [f"{name}: {text}" for name, text in estimates(config, inspection, tokenizer)]
     warnings = sum(finding.level == "warning" for finding in inspection.findings)
-    lines += ["", f"{_count(inspection.errors, 'error')}, {_count(warnings, 'warning')}", ""]
+    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}", ""]
     return "\n".join(lines)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _LONGEST_LINE = 4 * _LONGEST + 8
 """Bytes of a line that can be a caption."""
 _LARGEST_FILE = 256 * 2**20
 """Bytes; the 566,435 training captions of COCO are 30 million."""
-_MOST_LINES = 10_000_000
+_MOST_LINES = 3_000_000
 
 
 def read_captions(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from selfalign.data.dataset import Split
 from selfalign.data.features import BoxPositions, RegionFeatures
-from selfalign.data.findings import Finding, require
+from selfalign.data.findings import Finding, counted, require
 from selfalign.data.text_check import caption_findings, id_findings
 
 _WHOLE_BYTES = 512 * 2**20
@@ -66,20 +66,20 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             "error",
             about,
             f"features {features.path}: as many rows as captions, but the five rows of image {faults.repeat} are not "
-            f"the same; the file is neither one row an image nor one a caption ({faults.repeats:,} such images)",
+            f"the same; it is neither one row an image nor one a caption ({counted(faults.repeats, 'such image')})",
         )
     if faults.value is not None:
         yield Finding(
             "error",
             about,
-            f"features {features.path}: {faults.value}; extract this image again ({faults.values:,} such values)",
+            f"features {features.path}: {faults.value}; extract it again ({counted(faults.values, 'such value')})",
         )
     if faults.blank is not None:
         yield Finding(
             "error",
             about,
             f"features {features.path}: image {faults.blank} is all zeros; it was never extracted or copied "
-            f"({faults.blanks:,} such images)",
+            f"({counted(faults.blanks, 'such image')})",
         )
     if faults.largest > _LARGEST_VALUE:
         yield Finding(
@@ -165,16 +165,16 @@ def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Fi
             "error",
             f"{name} image sizes",
             f"image sizes {positions.sizes.path}: {first_size} pixels; expected width and height above 0 "
-            f"({bad_sizes:,} such images)",
+            f"({counted(bad_sizes, 'such image')})",
         )
     if huge:
         yield Finding(
             "warning",
             f"{name} image sizes",
-            f"image sizes {positions.sizes.path}: {first_huge} pixels ({huge:,} images above {_LARGEST_SIDE:,})",
+            f"image sizes {positions.sizes.path}: {first_huge} pixels ({counted(huge, 'image')} as large)",
         )
     for count, line in faults.values():
-        text = f"boxes {positions.boxes.path}: {line}; {count:,} such boxes; are they of another extraction?"
+        text = f"boxes {positions.boxes.path}: {line}; {counted(count, 'such region')}; are they of another extraction?"
         yield Finding("error", f"{name} boxes", text)
     if not bad_sizes and not faults:
         text = f"{images:,} images, all inside their images and of positive area (all read)"

@@ -37,3 +37,8 @@ def require(findings: Iterable[Finding], warn: Callable[[str], None]) -> None:
             raise UserError(finding.text)
         if finding.level == "warning":
             warn(f"warning: {finding.text}")
+
+
+def counted(number: int, what: str) -> str:
+    """``1 image``, ``2,000 images``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

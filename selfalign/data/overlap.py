@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from selfalign.data.features import CAPTIONS_PER_IMAGE, RegionFeatures
-from selfalign.data.findings import Finding, Level
+from selfalign.data.findings import Finding, Level, counted
 from selfalign.data.image_ids import are_row_numbers, read_image_ids
 from selfalign.errors import UserError
 
@@ -55,7 +55,9 @@ def overlap_findings(splits: Sequence[Contents], *, full: bool = False) -> Itera
     for name, found in marks.items():
         if found.doubled:
             level: Level = "warning" if found.doubled > _SHARED * found.compared else "ok"
-            yield Finding(level, f"{name} features", f"{found.doubled:,} images have the features of another one")
+            yield Finding(
+                level, f"{name} features", f"{counted(found.doubled, 'image')} with the features of another one"
+            )
     for one, other in combinations([split.name for split in splits], 2):
         if one in marks and other in marks:
             pairs = marks[one].common(marks[other])
@@ -110,8 +112,8 @@ def _shared(one: str, other: str, what: str, pairs: list[tuple[int, int]], small
     return Finding(
         "error" if leak else "warning",
         about,
-        f"splits {one} and {other}: {len(pairs):,} images have the same {what}, first image {first} of {one} and "
-        f"{second} of {other}{how}; {advice}",
+        f"splits {one} and {other}: the same {what} in {counted(len(pairs), 'image')}, first image {first} of {one} "
+        f"and {second} of {other}{how}; {advice}",
     )
 
 

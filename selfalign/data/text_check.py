@@ -8,7 +8,7 @@ from pathlib import Path
 
 from selfalign.data.captions import refused_caption
 from selfalign.data.features import CAPTIONS_PER_IMAGE
-from selfalign.data.findings import Finding
+from selfalign.data.findings import Finding, counted
 from selfalign.data.image_ids import read_image_ids
 from selfalign.errors import UserError
 
@@ -34,13 +34,15 @@ def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator
     refused = [(line, found) for line, text in enumerate(captions, start=1) if (found := refused_caption(text))]
     if refused:
         line, fault = refused[0]
-        yield Finding("error", about, f"captions {path}: line {line} {fault} ({len(refused):,} such lines)")
+        yield Finding("error", about, f"captions {path}: line {line} {fault} ({counted(len(refused), 'such line')})")
     for problem, strange in _STRANGE.items():
         lines = [line for line, caption in enumerate(captions, start=1) if strange(caption)]
         if lines:
             line, count = lines[0], len(lines)
             start = ascii(captions[line - 1][:40])
-            yield Finding("warning", about, f"captions {path}: line {line} {problem}: {start} ({count:,} such lines)")
+            yield Finding(
+                "warning", about, f"captions {path}: line {line} {problem}: {start} ({counted(count, 'such line')})"
+            )
     images = [tuple(captions[start : start + CAPTIONS_PER_IMAGE]) for start in range(0, len(captions), 5)]
     alone = [number for number, texts in enumerate(images) if len(texts) > 1 and len(set(texts)) == 1]
     if alone:
@@ -48,7 +50,7 @@ def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator
             "warning",
             about,
             f"captions {path}: the captions of image {alone[0]} are {CAPTIONS_PER_IMAGE} times the same "
-            f"({len(alone):,} such images)",
+            f"({counted(len(alone), 'such image')})",
         )
     if not refused:
         words = sum(caption.count(" ") + 1 for caption in captions) / max(1, len(captions))
@@ -77,7 +79,7 @@ def id_findings(name: str, path: Path, images: int) -> Iterator[Finding]:
         yield Finding(
             "error",
             about,
-            f"ids {path}: row {row} has the id {ids[row]} of row {first} ({len(doubled):,} such rows)",
+            f"ids {path}: row {row} has the id {ids[row]} of row {first} ({counted(len(doubled), 'such row')})",
         )
     if fits and not doubled:
         yield Finding("ok", about, f"{len(ids):,} ids, each once")
