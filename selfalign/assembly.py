@@ -9,7 +9,7 @@ import functools
 import netrc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 
+_CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile"}
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
 
@@ -59,6 +60,12 @@ def evaluate(config: DictConfig) -> None:
     if not isinstance(plain["checkpoints"], list):
         raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {plain['checkpoints']!r}")
     _run(Job("evaluate", plain, HydraConfig.get().runtime.output_dir))
+
+
+def compose_training(settings: Sequence[str]) -> dict[str, Any]:
+    """train.py's configuration with ``settings`` as on its command line; no run folder is made."""
+    with hydra.initialize_config_dir(str(_CONFIGS), version_base="1.3"):
+        return _plain(hydra.compose("train", list(settings)), _TRAIN_KEYS)
 
 
 def _run(job: Job) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import nn
 
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
@@ -152,6 +153,25 @@ def rebuild_module(provenance: Provenance) -> tuple[RetrievalModule, CaptionToke
     tokenizer = tokenizer_from_state(provenance.tokenizer)
     bert = None if provenance.bert is None else build_bert(provenance.bert)
     return _assemble(provenance, tokenizer, bert), tokenizer
+
+
+def require_described_sizes(path: Path, provenance: Provenance, weights: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose record asks for a larger model than its weights are, before memory is taken for it.
+
+    Raises:
+        UserError: naming the first parameter that differs.
+    """
+    for name, value in (provenance.bert or {}).items():
+        if "layers" in name and isinstance(value, int) and value > len(weights):
+            raise UserError(f"checkpoint {path}: its record has {value} {name}, the file {len(weights)} parameters")
+    with torch.device("meta"):
+        planned, _ = rebuild_module(provenance)
+    for name, planned_values in planned.state_dict().items():
+        if name in weights and planned_values.shape != getattr(weights[name], "shape", None):
+            raise UserError(
+                f"checkpoint {path}: weights do not fit its own configuration ({name} is "
+                f"{tuple(planned_values.shape)} in the record)"
+            )
 
 
 def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> PreTrainedModel:

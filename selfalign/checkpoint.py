@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,19 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
     if record.get("format") != FORMAT:
         raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
+    if problem := _damage(record):
+        raise UserError(f"checkpoint {path}: its record is damaged ({problem})")
     return Provenance(**record), content["state_dict"]
+
+
+def _damage(record: dict[str, Any]) -> str | None:
+    """What keeps a record from being a provenance; ``None`` if nothing does."""
+    names = {field.name for field in fields(Provenance)}
+    if set(record) != names:
+        return f"{min(map(str, set(record) ^ names))!r} is missing or unknown"
+    kinds = {"config": dict, "region_width": int, "tokenizer": dict, "bert": dict | None}
+    wrong = next((name for name, kind in kinds.items() if not isinstance(record[name], kind)), None)
+    return None if wrong is None else f"{wrong} is {type(record[wrong]).__name__}"
 
 
 def write_checkpoint(path: Path, provenance: Provenance, weights: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from selfalign.building import (
     construct,
     prepare_data,
     rebuild_module,
+    require_described_sizes,
 )
 from selfalign.callbacks.data_wait import DataWait
 from selfalign.callbacks.keep_word_features import KeepWordFeatures
@@ -161,18 +162,11 @@ def checked_width(data: RetrievalDataModule, protocols: Sequence[str]) -> int:
     Raises:
         UserError: if a split is broken, the splits differ in their features, or a protocol does not fit the test split.
     """
-    splits = {role: data.split(role) for role in ("train", "val", "test")}
-    train = splits["train"].features
-    for split in splits.values():
-        features = split.features
-        if (features.regions, features.width) != (train.regions, train.width):
-            raise UserError(
-                f"features {features.path}: {features.regions} regions of {features.width}, training has "
-                f"{train.regions} of {train.width}; they are of another extraction"
-            )
+    data.require_three_contents()
+    test = data.split("test")
     for protocol in protocols:
-        check_protocol(protocol, splits["test"].images, len(splits["test"].captions))
-    return train.width
+        check_protocol(protocol, test.images, len(test.captions))
+    return data.split("train").features.width
 
 
 def evaluate_checkpoints(
@@ -311,21 +305,13 @@ def _restore(
     path: Path, provenance: Provenance, weights: dict[str, Any], padding: str | None, split: str | None, data: Config
 ) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
     """A checkpoint's module and data, with what is to differ."""
-    config = copy.deepcopy(provenance.config)
-    config["padding"] = padding or config["padding"]
-    config["data"] |= {name: value for name, value in data.items() if value is not None}
-    if split is not None:
-        config["data"]["test_split"] = split
-        # Scoring the split that chose or trained a model is fine where nothing is chosen any more.
-        config["data"] |= {"train_split": "(none)", "val_split": "(nothing)"}
-    module, tokenizer = rebuild_module(provenance)
-    module.backbone.padding = config["padding"]
     try:
-        module.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"checkpoint {path}: weights do not fit its own configuration ({reason})") from error
-    source = build_data(config, tokenizer)
+        module, source, config = _rebuild(path, provenance, weights, padding, split, data)
+    except UserError:
+        raise
+    except Exception as error:  # a record that was changed can break any constructor in any way
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise UserError(f"checkpoint {path}: its record describes no model and data ({reason})") from error
     source.setup("test")
     width = source.split("test").features.width
     if width != provenance.region_width:
@@ -334,6 +320,28 @@ def _restore(
             f"{provenance.region_width}; they are of another extraction"
         )
     return module, source, config
+
+
+def _rebuild(
+    path: Path, provenance: Provenance, weights: dict[str, Any], padding: str | None, split: str | None, data: Config
+) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
+    """:func:`_restore`, before data are read."""
+    config = copy.deepcopy(provenance.config)
+    config["padding"] = padding or config["padding"]
+    config["data"] |= {name: value for name, value in data.items() if value is not None}
+    if split is not None:
+        config["data"]["test_split"] = split
+        # Scoring the split that chose or trained a model is fine where nothing is chosen any more.
+        config["data"] |= {"train_split": "(none)", "val_split": "(nothing)"}
+    require_described_sizes(path, provenance, weights)
+    module, tokenizer = rebuild_module(provenance)
+    module.backbone.padding = config["padding"]
+    try:
+        module.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"checkpoint {path}: weights do not fit its own configuration ({reason})") from error
+    return module, build_data(config, tokenizer), config
 
 
 def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:

@@ -40,13 +40,16 @@ def write_scan_folder(root: Path, images: dict[str, int], regions: int = 4, widt
     """A small random data set in SCAN's layout."""
     root.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
+    first = 0  # no image is described like one of another split
     for split, count in images.items():
         np.save(root / f"{split}_ims.npy", random.standard_normal((count, regions, width), np.float32))
         corner = random.uniform(0, 50, (count, regions, 2))
         boxes = np.concatenate([corner, corner + random.uniform(5, 40, (count, regions, 2))], axis=-1)
         np.save(root / f"{split}_boxes.npy", boxes.astype(np.float32))
         np.save(root / f"{split}_img_sizes.npy", np.full((count, 2), 100, np.float32))
-        lines = [f"{CAPTIONS[(i + j) % 5]} {'very ' * (i % 4)}number {i} ." for i in range(count) for j in range(5)]
+        numbers = [f"{'very ' * (i % 4)}number {first + i}" for i in range(count)]
+        lines = [f"{CAPTIONS[(i + j) % 5]} {number} ." for i, number in enumerate(numbers) for j in range(5)]
+        first += count
         (root / f"{split}_caps.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return root
 

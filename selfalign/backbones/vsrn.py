@@ -94,7 +94,7 @@ class VsrnTextTower(nn.Module):
 
         def padded(rows: Tensor) -> Tensor:
             """(K, D) → (B, W, D), zeros at padding."""
-            filled = rows.new_zeros(tokens.numel(), rows.shape[1]).index_copy(0, places.data, rows)
+            filled = torch.index_copy(rows.new_zeros(tokens.numel(), rows.shape[1]), 0, places.data, rows)
             return filled.view(*tokens.shape, -1)
 
         words = self.embedding(tokens.flatten()[places.data])  # (K, E)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from selfalign.errors import UserError
+from selfalign.regular_files import open_regular
 
 _FLOATS = ("float16", "float32", "float64")
 
@@ -88,10 +89,27 @@ class DiskArray:
         except OSError as error:
             raise UserError(f"{self.what} {self.path}: row {row} cannot be read ({error.strerror})") from error
 
+    def ends(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """(len(rows), count) last values of ``rows``: a small read each, where whole rows would take minutes.
+
+        Raises:
+            UserError: if the file cannot be read or has become shorter.
+        """
+        size = count * self.dtype.itemsize
+        row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        with open_regular(self.path, self.what) as file:
+            parts = []
+            for row in rows.tolist():
+                file.seek(self._offset + (row + 1) * row_bytes - size)
+                parts.append(file.read(size))
+        if any(len(part) < size for part in parts):
+            raise UserError(f"{self.what} {self.path}: rows are gone; the file was cut while in use")
+        return np.frombuffer(b"".join(parts), self.dtype).reshape(len(rows), count)
+
 
 def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, what) as file:
             version = npy_format.read_magic(file)
             if version == (1, 0):
                 shape, fortran, dtype = npy_format.read_array_header_1_0(file)
@@ -100,10 +118,12 @@ def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
             else:
                 raise ValueError(f"npy version {version}")
             offset = file.tell()
-    except (OSError, ValueError, EOFError, SyntaxError, UnicodeDecodeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # numpy evaluates the header as Python text, which fails in a dozen ways
         reason = (str(error).strip() or type(error).__name__).split("\n")[0][:160]
         raise UserError(f"{what} {path}: not a readable .npy file ({reason})") from error
-    if dtype.name not in _FLOATS or fortran:
+    if dtype.name not in _FLOATS or fortran or not dtype.isnative:
         kind = "Fortran order" if fortran else f"type {dtype}"
         raise UserError(f"{what} {path}: expected {', '.join(_FLOATS)} in C order, got {kind}")
     if any(side < 0 for side in shape):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from selfalign.errors import UserError
+from selfalign.regular_files import open_regular
 
 _LONGEST = 10_000
 """Characters of a caption."""
+_LONGEST_LINE = 4 * _LONGEST + 8
+"""Bytes of a line that can be a caption."""
+_LARGEST_FILE = 256 * 2**20
+"""Bytes; the 566,435 training captions of COCO are 30 million."""
+_MOST_LINES = 3_000_000
 
 
 def read_captions(path: Path) -> list[str]:
@@ -23,25 +30,49 @@ def read_captions(path: Path) -> list[str]:
         UserError: if the file is unreadable, not UTF-8, empty, has an empty caption, or holds the text of bytes
             objects (``b'...'``), whose words would all be unknown.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise UserError(f"captions {path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"captions {path}: not UTF-8 at byte {error.start}; convert the file to UTF-8") from error
-    captions = [line.strip() for line in text.removesuffix("\n").split("\n")]
-    if captions == [""]:
-        raise UserError(f"captions {path}: the file is empty")
-    for number, caption in enumerate(captions, start=1):
-        if not caption:
-            raise UserError(f"captions {path}: line {number} is empty; every caption needs at least one word")
-        if len(caption) > _LONGEST:
-            raise UserError(
-                f"captions {path}: line {number} has {len(caption):,} characters; expected one caption a line"
-            )
-        if caption.startswith(("b'", 'b"')) and caption.endswith(caption[1]):
-            raise UserError(f"captions {path}: line {number} is the text of a bytes object ({caption[:30]}...)")
+    captions = []
+    for number, caption in enumerate(caption_lines(path), start=1):
+        if (problem := refused_caption(caption)) is not None:
+            raise UserError(f"captions {path}: line {number} {problem}")
+        captions.append(caption)
     return captions
+
+
+def caption_lines(path: Path) -> Iterator[str]:
+    """The lines of a caption file, right or wrong, read one after the other.
+
+    Raises:
+        UserError: if the file is unreadable, not UTF-8, empty, or has a line that no caption can be.
+    """
+    offset = number = 0
+    with open_regular(path, "captions", _LARGEST_FILE) as file:
+        while line := file.readline(_LONGEST_LINE):
+            number += 1
+            if number > _MOST_LINES:
+                raise UserError(f"captions {path}: more than {_MOST_LINES:,} lines; no such file is read")
+            if len(line) == _LONGEST_LINE:
+                raise UserError(
+                    f"captions {path}: line {number} has more than {_LONGEST:,} characters; expected one caption a line"
+                )
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                place = offset + error.start
+                raise UserError(f"captions {path}: not UTF-8 at byte {place}; convert the file to UTF-8") from error
+            offset += len(line)
+    if number == 0:
+        raise UserError(f"captions {path}: the file is empty")
+
+
+def refused_caption(caption: str) -> str | None:
+    """Why a line cannot be a caption; ``None`` if it can."""
+    if not caption:
+        return "is empty; every caption needs at least one word"
+    if len(caption) > _LONGEST:
+        return f"has {len(caption):,} characters; expected one caption a line"
+    if caption.startswith(("b'", 'b"')) and caption.endswith(caption[1]):
+        return f"is the text of a bytes object ({caption[:30]}...)"
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.check import check_split
+from selfalign.data.check import split_findings
 from selfalign.data.dataset import (
     AlignmentDataset,
     BatchedDataset,
@@ -19,6 +19,8 @@ from selfalign.data.dataset import (
     Split,
     open_split,
 )
+from selfalign.data.findings import require
+from selfalign.data.overlap import Contents, overlap_findings
 from selfalign.data.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
@@ -102,7 +104,7 @@ class RetrievalDataModule(pl.LightningDataModule):
                 limit_captions=self.validation_captions if role == "val" else None,
                 pad_to=self.pad_to,
             )
-            check_split(split)
+            require(split_findings(split), self._report)
             share = unknown_share(split.captions, self.tokenizer.unknown_id)
             check_unknown_share(share, str(split.files.captions))
             self._report(
@@ -115,6 +117,17 @@ class RetrievalDataModule(pl.LightningDataModule):
     def use_word_features(self, role: str, words: WordFeatures) -> None:
         """Give captions of a split with what a frozen text encoder made of them."""
         self._splits[role] = replace(self.split(role), words=words)
+
+    def require_three_contents(self) -> None:
+        """Refuse splits of different extractions, or that share their images.
+
+        Raises:
+            UserError: naming two splits.
+        """
+        splits = [self.split(role) for role in ("train", "val", "test")]
+        require(
+            overlap_findings([Contents(s.files.split, s.features, s.texts, s.files.ids) for s in splits]), self._report
+        )
 
     def setup(self, stage: str) -> None:
         """Open the splits of a stage of Lightning's."""

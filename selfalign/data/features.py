@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from selfalign.data.arrays import DiskArray
 from selfalign.errors import UserError
 
 CAPTIONS_PER_IMAGE = 5
+_MOST_VALUES = 2**22
+"""Of an image; 36 regions of 2,048 are 73,728."""
+_CHUNK_BYTES = 64 * 2**20
 
 
 class RegionFeatures:
@@ -26,6 +30,10 @@ class RegionFeatures:
     def __init__(self, path: Path, captions: int) -> None:
         self._array = DiskArray(path, 3, "features")
         rows, self.regions, self.width = self._array.shape
+        if self.regions * self.width > _MOST_VALUES:
+            raise UserError(
+                f"features {path}: {self.regions:,} regions of {self.width:,} an image; no features are that large"
+            )
         repeated = rows == captions and captions % CAPTIONS_PER_IMAGE == 0
         self._step = CAPTIONS_PER_IMAGE if repeated else 1
         if not repeated and captions != CAPTIONS_PER_IMAGE * rows:
@@ -51,6 +59,11 @@ class RegionFeatures:
             differ |= ~same.all(axis=(1, 2))
         return images[differ]
 
+    def chunks(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """``images`` (K,) in parts whose features are some tens of megabytes."""
+        size = max(1, _CHUNK_BYTES * self.images // self.bytes)
+        return (images[start : start + size] for start in range(0, len(images), size))
+
     @property
     def bytes(self) -> int:
         """Size of the values that are read, in bytes."""
@@ -59,6 +72,10 @@ class RegionFeatures:
     def rows(self, images: np.ndarray) -> np.ndarray:
         """(B, R, F) features of ``images`` (B,) in the type on disk."""
         return self._array.rows(images * self._step)
+
+    def ends(self, images: np.ndarray) -> np.ndarray:
+        """(B, F) features of the last region of ``images`` (B,): small reads that tell images apart."""
+        return self._array.ends(images * self._step, self.width)
 
 
 class BoxPositions:

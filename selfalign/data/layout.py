@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -57,8 +59,7 @@ def find_split(root: Path, split: str) -> SplitFiles:
     Raises:
         UserError: if the folder, the features or the captions are missing.
     """
-    if not root.is_dir():
-        raise UserError(f"data folder {root}: no such folder; pass data.root=DIR in SCAN's layout")
+    _require_folder(root)
     aliases = _SPLIT_ALIASES.get(split, (split,))
     prefix = next((alias for alias in aliases if _find(root, alias, _NAMES["captions"]) is not None), split)
     found = {kind: _find(root, prefix, names) for kind, names in _NAMES.items()}
@@ -71,23 +72,46 @@ def find_split(root: Path, split: str) -> SplitFiles:
 
 
 def require_distinct_files(splits: Sequence[SplitFiles]) -> None:
-    """Refuse splits of two names that are the same files: by variants of a split's name, or by links.
+    """Refuse splits of two names that are the same: by variants of a split's name, by links, or as copies.
 
     Raises:
         UserError: naming both splits and the file.
     """
     for first, second in combinations(splits, 2):
         for one, other in ((first.features, second.features), (first.captions, second.captions)):
-            if one.samefile(other):
+            if (same := _sameness(one, other)) is not None:
                 raise UserError(
-                    f"data: the splits {first.split} and {second.split} are the same file {one.resolve()}; "
+                    f"data: the splits {first.split} and {second.split} {same} {one.resolve()}; "
                     "training, validation and test need three splits"
                 )
 
 
+def _sameness(one: Path, other: Path) -> str | None:
+    """How two files are the same; ``None`` if they differ. Files that differ do so in their first bytes or size."""
+    try:
+        if one.samefile(other):
+            return "are the same file"
+        if one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False):
+            return "are copies of one another,"
+    except OSError as error:
+        raise UserError(f"data: {error.filename} cannot be read ({error.strerror})") from error
+    return None
+
+
+def _require_folder(root: Path) -> None:
+    try:
+        with os.scandir(root):
+            return
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"data folder {root}: no such folder; pass data.root=DIR in SCAN's layout") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"data folder {root}: cannot be read ({reason})") from error
+
+
 def _find(root: Path, prefix: str, names: tuple[str, ...]) -> Path | None:
     candidates = (root / f"{prefix}_{name}" for name in names)
-    return next((path for path in candidates if path.exists()), None)
+    return next((path for path in candidates if os.path.lexists(path)), None)
 
 
 def _splits(root: Path) -> str:

@@ -20,6 +20,7 @@ from selfalign.data.words import split_words, with_progress
 from selfalign.errors import UserError
 
 _ABSURD_UNKNOWN_SHARE = 0.3
+_MOST_PIECES = 10_000
 _HUB_TIMEOUT = 10.0  # seconds
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -76,11 +77,14 @@ class WordPieceTokenizer:
     """
 
     def __init__(self, backend: str, maximum_length: int = 32) -> None:
-        if maximum_length < 3:
-            raise UserError(f"bert.maximum_length: expected at least 3 word pieces, got {maximum_length}")
-        self._backend = tokenizers.Tokenizer.from_str(backend)
-        self._backend.no_padding()
-        self._backend.enable_truncation(maximum_length)
+        if not 3 <= maximum_length <= _MOST_PIECES:
+            raise UserError(f"bert.maximum_length: expected 3 to {_MOST_PIECES:,} word pieces, got {maximum_length}")
+        try:
+            self._backend = tokenizers.Tokenizer.from_str(backend)
+            self._backend.no_padding()
+            self._backend.enable_truncation(maximum_length)
+        except Exception as error:  # the library raises no other type
+            raise UserError(f"tokenizer: not a record of the tokenizers library ({str(error)[:120]})") from error
         self.maximum_length = maximum_length
         self.vocabulary_size = self._backend.get_vocab_size()
         self.pad_id = self._special("[PAD]", "<pad>")

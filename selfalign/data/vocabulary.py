@@ -10,8 +10,11 @@ from typing import Any, get_args
 
 from selfalign.data.words import WordSplitter, split_words, with_progress
 from selfalign.errors import UserError
+from selfalign.regular_files import read_regular
 
 PAD, START, END, UNKNOWN = SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
+_LARGEST_FILE = 64 * 2**20
+"""Bytes; the vocabulary of COCO takes a third of a million."""
 
 
 class Vocabulary:
@@ -79,9 +82,9 @@ class Vocabulary:
             UserError: if the file is missing or not a vocabulary.
         """
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"vocabulary {path}: cannot be read ({error.strerror})") from error
+            record = json.loads(read_regular(path, "vocabulary", _LARGEST_FILE).decode("utf-8-sig"))
+        except UserError:
+            raise
         except (ValueError, RecursionError) as error:
             raise UserError(f"vocabulary {path}: not JSON in UTF-8 ({str(error)[:120]})") from error
         return cls.from_dict(record, f"vocabulary {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -17,7 +18,7 @@ def real_rows(values: Tensor, mask: Tensor) -> Tensor:
 
 def padded_rows(rows: Tensor, mask: Tensor) -> Tensor:
     """(B, n, D): the (K, D) ``rows`` put inside ``mask`` (B, n), in order, and zeros outside."""
-    padded = rows.new_zeros(mask.numel(), rows.shape[-1]).index_copy(0, _places(mask), rows)
+    padded = torch.index_copy(rows.new_zeros(mask.numel(), rows.shape[-1]), 0, _places(mask), rows)
     return padded.view(*mask.shape, -1)
 
 

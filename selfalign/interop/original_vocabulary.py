@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
 
 from selfalign.data.vocabulary import Vocabulary
 from selfalign.errors import UserError
+from selfalign.pickled_opcodes import require_modest_pickle
+from selfalign.regular_files import read_regular
 
 _ALLOWED = frozenset({("__main__", "Vocabulary"), ("vocab", "Vocabulary")})
 _MODULES_OF_OBJECT = frozenset({("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")})
-_LARGEST_FILE = 64 * 2**20
+_LARGEST_FILE = 8 * 2**20
 
 
 class _Words:
@@ -43,12 +46,9 @@ def read_original_vocabulary(path: Path) -> Vocabulary:
         UserError: if the file is missing, damaged, no vocabulary, or asks for anything else to be imported.
     """
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise UserError(f"vocabulary {path}: larger than {_LARGEST_FILE >> 20} MB; it is no vocabulary")
-        with path.open("rb") as file:
-            record = _RestrictedUnpickler(file, encoding="utf-8").load()
-    except OSError as error:
-        raise UserError(f"vocabulary {path}: cannot be read ({error.strerror})") from error
+        content = read_regular(path, "vocabulary", _LARGEST_FILE)
+        require_modest_pickle(content)
+        record = _RestrictedUnpickler(io.BytesIO(content), encoding="utf-8").load()
     except UserError:
         raise
     except Exception as error:  # a hostile pickle can raise anything

@@ -72,7 +72,7 @@ def test_worker_processes_read_the_same_batches(scan_folder: Path) -> None:
 
 
 def test_what_travels_to_a_worker_holds_no_features(scan_folder: Path) -> None:
-    np.save(scan_folder / "train_ims.npy", np.zeros((12, 4, 50_000), np.float32))
+    np.save(scan_folder / "train_ims.npy", np.ones((12, 4, 50_000), np.float32))
     dataset = data(scan_folder).train_dataloader().dataset
     dataset[0]
     assert len(pickle.dumps(dataset)) < 100_000

@@ -1,0 +1,40 @@
+"""``{split}_ids.txt``: which image a row of the features is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from selfalign.data.features import CAPTIONS_PER_IMAGE
+from selfalign.errors import UserError
+from selfalign.regular_files import read_regular
+
+_LARGEST_FILE = 64 * 2**20
+_LONGEST = 256
+
+
+def read_image_ids(path: Path) -> list[str]:
+    """The id of every image, in order; a file with one line a caption repeats each id five times.
+
+    Raises:
+        UserError: if the file is unreadable, empty, or has a line that is no id.
+    """
+    try:
+        text = read_regular(path, "ids", _LARGEST_FILE).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"ids {path}: not UTF-8 at byte {error.start}") from error
+    ids = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if ids == [""]:
+        raise UserError(f"ids {path}: the file is empty")
+    wrong = next((row for row, identity in enumerate(ids, 1) if not identity or len(identity) > _LONGEST), None)
+    if wrong is not None:
+        raise UserError(f"ids {path}: line {wrong} is empty or no id; expected one id a line")
+    firsts = ids[::CAPTIONS_PER_IMAGE]
+    repeated = len(ids) % CAPTIONS_PER_IMAGE == 0 and all(
+        ids[place::CAPTIONS_PER_IMAGE] == firsts for place in range(CAPTIONS_PER_IMAGE)
+    )
+    return firsts if repeated else ids
+
+
+def are_row_numbers(ids: list[str]) -> bool:
+    """Whether ids only count the rows of their own file, so that those of two files say nothing of each other."""
+    return any(ids == [str(start + row) for row in range(len(ids))] for start in (0, 1))
