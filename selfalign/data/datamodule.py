@@ -39,6 +39,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         seed: of the order of the training pairs.
         train_split, val_split, test_split: names; the last two must differ.
         validation_captions: the first ones of the validation split that are used.
+        training_captions: the first ones of the training split that are used; ``None`` for all.
         workers: loader processes; 0 loads in the training process.
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
         report: told in one line what takes time.
@@ -58,6 +59,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         val_split: str = "dev",
         test_split: str = "test",
         validation_captions: int = 5000,
+        training_captions: int | None = None,
         workers: int = 0,
         pad_to: int | None = None,
         report: Callable[[str], None] | None = None,
@@ -67,6 +69,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("validation_captions", validation_captions, 1),
+            ("training_captions", 2 if training_captions is None else training_captions, 2),
             ("workers", workers, 0),
         ):
             if value < least:
@@ -75,7 +78,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         self.root, self.tokenizer, self.batch_size = root, tokenizer, batch_size
         self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}
-        self.validation_captions, self.workers, self.pad_to = validation_captions, workers, pad_to
+        self.limits = {"train": training_captions, "val": validation_captions}
+        self.workers, self.pad_to = workers, pad_to
         self._report = report or (lambda line: None)
         self._splits: dict[str, Split] = {}
 
@@ -89,7 +93,7 @@ class RetrievalDataModule(pl.LightningDataModule):
                 name,
                 self.tokenizer,
                 boxes=self.boxes,
-                limit_captions=self.validation_captions if role == "val" else None,
+                limit_captions=self.limits.get(role),
                 pad_to=self.pad_to,
             )
             check_split(split)
