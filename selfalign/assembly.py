@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
-from selfalign.multirun import end_sweep, register_names
+from selfalign.multirun import end_sweep, register_names, sweep_failure
 from selfalign.sweeps.jobs import perform_once
 
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding"}
@@ -146,6 +146,11 @@ def launch(main: Callable[[], None]) -> None:
         ending = _one_line(error)
     except KeyboardInterrupt:
         ending = "interrupted"
+    except Exception as error:
+        if (trace := sweep_failure()) is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); see {trace}"
     finally:  # Lightning's answer to Ctrl-C is an exit
         left = end_sweep()
     if ending or left:

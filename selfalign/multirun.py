@@ -6,6 +6,7 @@ import fcntl
 import itertools
 import os
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -45,6 +46,8 @@ class Sweep:
         """Write the leaderboard of what is done; what remains to be done in one line, ``None`` if nothing."""
         try:
             jobs = read_jobs(self.folder, self.planned)
+            if all(job.state == "not run" for job in jobs):
+                return None
             board = rank(jobs)
             save_csv(board, self.folder / "leaderboard.csv")
             save_chart(board, self.folder / "leaderboard.png")
@@ -83,6 +86,7 @@ def _begin(config: DictConfig) -> Sweep:
     folder = Path(config.hydra.sweep.dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     _pin(config, folder)
+    _share_code()
     lock = (folder / ".lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,6 +102,25 @@ def _pin(config: DictConfig, folder: Path) -> None:
     with read_write(config), open_dict(config):
         config.hydra.sweep.dir = str(folder)
         config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{quoted}'")
+
+
+def _share_code() -> None:
+    """Let the processes that launchers start, here or on a cluster, import this very code, not an installed copy."""
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+
+
+def sweep_failure() -> str | None:
+    """Keep the trace of what ended this process's sweep, as a killed job does under some launchers; where it is.
+
+    Returns:
+        ``None`` if no sweep is running.
+    """
+    if not _running:
+        return None
+    path = _running[-1].folder / "sweep_failure.txt"
+    path.write_text(traceback.format_exc(), encoding="utf-8")
+    return os.path.relpath(path)
 
 
 def end_sweep() -> str | None:
