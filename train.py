@@ -7,8 +7,8 @@ from selfalign import assembly
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
-def main(config: DictConfig) -> None:
-    assembly.train(config)
+def main(config: DictConfig) -> float | None:
+    return assembly.train(config)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import netrc
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -22,19 +23,27 @@ from omegaconf.errors import OmegaConfBaseException
 
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
+from selfalign.multirun import end_sweep, register_names, sweep_failure
+from selfalign.sweeps.jobs import perform_once
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile"}
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
+_EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
+
+register_names()
 
 
-def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
+Answer = TypeVar("Answer")
+
+
+def one_line_errors(job: Callable[[DictConfig], Answer]) -> Callable[[DictConfig], Answer]:
     """End a single run at a user's error before Hydra reports it in its own words; a multirun goes on by itself."""
 
     @functools.wraps(job)
-    def guarded(config: DictConfig) -> None:
+    def guarded(config: DictConfig) -> Answer:
         try:
-            job(config)
+            return job(config)
         except UserError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -44,13 +53,27 @@ def one_line_errors(job: Callable[[DictConfig], None]) -> Callable[[DictConfig],
 
 
 @one_line_errors
-def train(config: DictConfig) -> None:
-    """Run train.py's job in Hydra's run folder."""
-    plain = _plain(config, _TRAIN_KEYS)
+def train(config: DictConfig) -> float | None:
+    """Run train.py's job in Hydra's run folder; in a sweep, once, and its failure ends nothing else.
+
+    Returns:
+        in a sweep the validation figure of the best checkpoint, ``None`` where the job failed; else ``None``.
+    """
     run_dir = Path(HydraConfig.get().runtime.output_dir)
-    if is_first_process():
-        (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)), encoding="utf-8")
-    _run(Job("train", plain, str(run_dir)))
+
+    def describe() -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(_plain(config, _TRAIN_KEYS)))
+
+    def perform_it() -> None:
+        plain = _plain(config, _TRAIN_KEYS)
+        if is_first_process():
+            (run_dir / "config.yaml").write_text(describe(), encoding="utf-8")
+        _run(Job("train", plain, str(run_dir)))
+
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        return perform_once(run_dir, describe, perform_it, writes=is_first_process())
+    perform_it()
+    return None
 
 
 @one_line_errors
@@ -123,12 +146,22 @@ def _perform_evaluation(plain: dict[str, Any], run_dir: Path) -> None:
 def launch(main: Callable[[], None]) -> None:
     """Run a Hydra main; what a user can mend ends in one line on stderr and a non-zero exit."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
+    ending: str | None = None
     try:
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(_one_line(error))
+        ending = _one_line(error)
     except KeyboardInterrupt:
-        sys.exit("interrupted")
+        ending = "interrupted"
+    except Exception as error:
+        if (trace := sweep_failure()) is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); see {trace}"
+    finally:  # Lightning's answer to Ctrl-C is an exit
+        left = end_sweep()
+    if ending or left:
+        sys.exit("\n".join(line for line in (ending, left) if line))
 
 
 def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
@@ -160,6 +193,8 @@ def _has_wandb_key() -> bool:
 
 
 def _one_line(error: Exception) -> str:
+    if (extra := _EXTRA.search(str(error))) is not None:
+        return f"error: {extra[0]} is not installed; pip install -e '.[sweep]' brings it"
     return f"error: {' '.join(str(error).split())}"
 
 

@@ -91,7 +91,8 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
     data, backbone = config["data"], config["backbone"]
 
     def training_captions() -> list[str]:
-        return read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
+        captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
+        return captions[: data.get("training_captions")]
 
     if backbone["name"] == "vsrn":
         settings = backbone["vocabulary"]

@@ -134,7 +134,9 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     best = Path(checkpoints[0].best_model_path)
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
-    return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"])
+    score = checkpoints[0].best_model_score
+    selection = None if score is None else float(score)
+    return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"], selection=selection)
 
 
 def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
@@ -175,6 +177,7 @@ def evaluate_checkpoints(
     *,
     strategy: Config,
     seed: int | None = None,
+    selection: float | None = None,
     split: str | None = None,
     protocols: Sequence[str] | None = None,
     padding: str | None = None,
@@ -189,6 +192,7 @@ def evaluate_checkpoints(
         run_dir: where results go.
         strategy: accelerator, devices and precision of Lightning's Trainer.
         seed: of the run, ``None`` for that of the first checkpoint.
+        selection: the validation figure that chose the checkpoint, for the record of a training run.
         split: its name; ``None`` for each checkpoint's own test split.
         protocols: ``None`` for those of the first checkpoint's data.
         padding: ``None`` as trained.
@@ -227,6 +231,8 @@ def evaluate_checkpoints(
         "data_root": str(configs[0]["data"]["root"]),
         **environment(),
     }
+    if selection is not None:
+        record["selection"] = selection
     say(table(results, record))
     if not is_first_process():
         return record

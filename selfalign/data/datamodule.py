@@ -45,6 +45,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         seed: of the order of the training pairs.
         train_split, val_split, test_split: names; the last two must differ.
         validation_captions: the first ones of the validation split that are used.
+        training_captions: the first ones of the training split that are used; ``None`` for all.
         workers: loader processes; 0 loads in the training process.
         resident: keep the features of the training split on the device.
         by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
@@ -66,6 +67,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         val_split: str = "dev",
         test_split: str = "test",
         validation_captions: int = 5000,
+        training_captions: int | None = None,
         workers: int = 0,
         resident: bool = False,
         by_length: bool = True,
@@ -77,6 +79,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("validation_captions", validation_captions, 1),
+            ("training_captions", 2 if training_captions is None else training_captions, 2),
             ("workers", workers, 0),
         ):
             if value < least:
@@ -85,7 +88,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         self.root, self.tokenizer, self.batch_size = root, tokenizer, batch_size
         self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}
-        self.validation_captions, self.workers, self.pad_to = validation_captions, workers, pad_to
+        self.limits = {"train": training_captions, "val": validation_captions}
+        self.workers, self.pad_to = workers, pad_to
         self._report = report or (lambda line: None)
         self._splits: dict[str, Split] = {}
         self.resident, self.by_length = resident, by_length
@@ -101,7 +105,7 @@ class RetrievalDataModule(pl.LightningDataModule):
                 name,
                 self.tokenizer,
                 boxes=self.boxes,
-                limit_captions=self.validation_captions if role == "val" else None,
+                limit_captions=self.limits.get(role),
                 pad_to=self.pad_to,
             )
             require(split_findings(split), self._report)

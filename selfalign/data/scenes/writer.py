@@ -36,8 +36,11 @@ def ensure_scenes(
         UserError: if the folder holds something else.
     """
     if not root.exists():
-        write_scenes(root, seed, train, dev, test, progress)
-        return
+        try:
+            write_scenes(root, seed, train, dev, test, progress)
+            return
+        except FileExistsError:  # a run beside this one was first
+            pass
     wanted = _record(seed, {"train": train, "dev": dev, "test": test})
     try:
         found = json.loads((root / _RECORD).read_text(encoding="utf-8"))
@@ -89,7 +92,10 @@ def write_scenes(
             _write_split(partial, split, seed, images)
         (partial / _RECORD).write_text(json.dumps(_record(seed, sizes)) + "\n", encoding="utf-8")
         partial.chmod(0o755)
-        partial.rename(root)
+        try:
+            partial.rename(root)
+        except OSError as error:
+            raise (FileExistsError(root) if root.exists() else error) from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
