@@ -12,4 +12,4 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    assembly.launch(main)
+    assembly.launch(assembly.resume if assembly.asks_to_resume() else main)

@@ -5,6 +5,7 @@ Lightning is imported where a job is done: the process that only starts others h
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import netrc
 import os
@@ -24,10 +25,14 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.multirun import end_sweep, register_names, sweep_failure
+from selfalign.resuming import is_finished, resumed_configuration
+from selfalign.run_folder import CONFIG, locked, require_fresh, write_atomically
 from selfalign.sweeps.jobs import perform_once
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-_TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile"}
+_TRAIN_KEYS = {
+    "data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile", "init_from"
+}  # fmt: skip
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
 _EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
 
@@ -67,13 +72,33 @@ def train(config: DictConfig) -> float | None:
     def perform_it() -> None:
         plain = _plain(config, _TRAIN_KEYS)
         if is_first_process():
-            (run_dir / "config.yaml").write_text(describe(), encoding="utf-8")
+            write_atomically(run_dir / CONFIG, describe())
         _run(Job("train", plain, str(run_dir)))
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return perform_once(run_dir, describe, perform_it, writes=is_first_process())
+    if is_first_process():
+        require_fresh(run_dir)
     perform_it()
     return None
+
+
+def asks_to_resume() -> bool:
+    """Whether the command line is ``train.py resume=RUN_FOLDER ...``."""
+    return any(argument.startswith("resume=") for argument in sys.argv[1:])
+
+
+def resume() -> None:
+    """Go on with the run of the command line, in its folder."""
+    config, run_dir = resumed_configuration(sys.argv[1:], compose_training)
+    if unknown := set(config) ^ _TRAIN_KEYS:
+        raise UserError(f"resume: {run_dir}/{CONFIG} is of another version (setting {min(unknown)})")
+    if is_finished(run_dir, config):
+        sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
+        return
+    if is_first_process():
+        write_atomically(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+    _run(Job("train", config, str(run_dir)))
 
 
 @one_line_errors
@@ -93,10 +118,11 @@ def compose_training(settings: Sequence[str]) -> dict[str, Any]:
 
 def _run(job: Job) -> None:
     count = processes_to_start(job.config["strategy"])
-    if count > 1:
-        run_processes(job, count)
-    else:
-        perform(job)
+    with locked(Path(job.run_dir)) if is_first_process() else contextlib.nullcontext():
+        if count > 1:
+            run_processes(job, count)
+        else:
+            perform(job)
 
 
 def perform(job: Job) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Config = dict[str, Any]
 Built = TypeVar("Built")
 
-_TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every"}
+_TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every", "save_every"}
 _BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch", "cache"}
 _MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
@@ -31,12 +31,17 @@ from selfalign.building import (
     rebuild_module,
     require_described_sizes,
 )
+from selfalign.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.callbacks.data_wait import DataWait
+from selfalign.callbacks.keep_best import KeepBest
+from selfalign.callbacks.keep_last import KeepLast
 from selfalign.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.callbacks.reproducer import Reproducer
 from selfalign.callbacks.stop_together import StopTogether
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
+from selfalign.checkpoint_files import LAST, CheckpointFiles, newest_checkpoint
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.distributed import current
 from selfalign.errors import UserError
@@ -44,9 +49,14 @@ from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, me
 from selfalign.interop.conversion import convert, is_original
 from selfalign.launching import is_first_process
 from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
+from selfalign.metrics_file import go_on
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.report import environment, save_curves, save_embeddings, save_results, table
+from selfalign.starting import load_weights, require_same_model
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+_LOG_EVERY = 10
+"""Optimiser steps between two rows of training figures."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ def quiet_libraries() -> None:
 
 
 def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
-    """Train, test the best checkpoint and write everything a run leaves.
+    """Train, test the best checkpoint and write everything a run leaves; go on where a checkpoint of the run is.
 
     Args:
         config: the resolved configuration, plain values.
@@ -101,42 +111,83 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     tokenizer = build_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
+    if config["init_from"] is not None:
+        load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
         for tower in (module.backbone.image_tower, module.backbone.text_tower):
             tower.compile()  # in place: parameters keep their names
-    checkpoints = _checkpoints(run_dir, alone=config["strategy"].get("strategy") != "ddp")
-    training = config["training"]
+    checkpoints, training = run_dir / "checkpoints", config["training"]
+    best = KeepBest(checkpoints / "best.ckpt")
+    last = construct("training", KeepLast, path=checkpoints / LAST, **_intervals(training))
+    rows = CSVLogger(run_dir, name="", version="")
     trainer = _trainer(
         config["strategy"],
         idle_parameters=not config["loss"]["ranking"]["weight"],
         default_root_dir=run_dir,
         max_epochs=training["epochs"],
         gradient_clip_val=training["clip_norm"],
-        logger=[CSVLogger(run_dir, name="", version=""), *loggers],
+        logger=[rows, *loggers],
+        enable_checkpointing=False,
         callbacks=[
-            *checkpoints,
+            best,
+            last,
+            StopTogether(last),
+            Reproducer(run_dir, module.provenance),
+            CollapseWarnings(dict(module.losses.named_children()).get("ranking"), _LOG_EVERY),
             ValidateEvery(training["validate_every"]),
-            StopTogether(run_dir / "checkpoints" / "last.ckpt"),
             ValidationLines(),
             LearningRateMonitor(),
             DataWait(),
             *_kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=_LOG_EVERY,
     )
-    try:
-        trainer.fit(module, data)
-    except SystemExit:  # Lightning's answer to Ctrl-C
-        say(f"interrupted at step {trainer.global_step}; the state is in {checkpoints[1].dirpath}/last.ckpt")
-        raise
+    start = newest_checkpoint(checkpoints, say)
+    if start is not None:
+        steps = require_same_model(module, start)
+        if trainer.is_global_zero:
+            go_on(rows, run_dir, steps)
+        say(f"going on after step {steps}: {os.path.relpath(start)}")
+    _fit(trainer, module, data, start, last, run_dir)
     if trainer.is_global_zero:
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
-    best = Path(checkpoints[0].best_model_path)
-    say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {checkpoints[0].best_model_score:.1f}")
-    score = checkpoints[0].best_model_score
-    selection = None if score is None else float(score)
-    return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"], selection=selection)
+    say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {best.score or 0:.1f}")
+    return evaluate_checkpoints(
+        [best.path], run_dir, strategy=config["strategy"], seed=config["seed"], selection=best.score
+    )
+
+
+def _intervals(training: Config) -> dict[str, int]:
+    return {"every": training["save_every"], "validate_every": training["validate_every"], "log_every": _LOG_EVERY}
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: RetrievalModule,
+    data: RetrievalDataModule,
+    start: Path | None,
+    last: KeepLast,
+    run_dir: Path,
+) -> None:
+    """Train, from a checkpoint where there is one; what stops it is one line that says how to go on.
+
+    Raises:
+        UserError: if a disk fails or is full.
+        SystemExit: after Ctrl-C and its kin.
+    """
+    place = os.path.relpath(run_dir)
+    try:
+        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        state = "nothing was saved yet" if last.step is None else f"resume={place} goes on after step {last.step}"
+        say(f"interrupted at step {trainer.global_step}; {state}")
+        raise
+    except OSError as error:
+        if error.errno is None:
+            raise
+        what = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{what}{error.strerror}; the run ended, resume={place} goes on with it") from error
 
 
 def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
@@ -268,28 +319,11 @@ def _trainer(settings: Config, *, idle_parameters: bool = False, **others: Any) 
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
             f"with devices={settings.get('devices')}"
         )
+    settings["plugins"] = [CheckpointFiles(), *settings.get("plugins", [])]
     trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     return trainer
-
-
-def _checkpoints(run_dir: Path, *, alone: bool) -> tuple[ModelCheckpoint, ModelCheckpoint]:
-    """The best and the last one; one process of several that fails must not wait for the others to save with it."""
-    folder = run_dir / "checkpoints"
-    best = ModelCheckpoint(
-        folder, filename="best", monitor="val/selection", mode="max", save_top_k=1, enable_version_counter=False
-    )
-    last = ModelCheckpoint(
-        folder,
-        filename="last",
-        save_top_k=1,
-        every_n_epochs=1,
-        save_on_train_epoch_end=True,
-        save_on_exception=alone,
-        enable_version_counter=False,
-    )
-    return best, last
 
 
 def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[str, Any]]:

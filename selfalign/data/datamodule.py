@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from selfalign.data.check import split_findings
@@ -94,6 +95,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         self._splits: dict[str, Split] = {}
         self.resident, self.by_length = resident, by_length
         self._on_device: ResidentFeatures | None = None
+        self._position = (0, 0)
 
     def split(self, role: str) -> Split:
         """The opened and checked split that plays ``train``, ``val`` or ``test``."""
@@ -151,9 +153,20 @@ class RetrievalDataModule(pl.LightningDataModule):
                 f"it is the batch of all of them together, use a multiple of {processes.size}"
             )
         dataset = PairDataset(self.split("train"), processes.rank, processes.size, regions=not self.resident)
-        return self._loader(
-            dataset, ShuffledBatches(len(dataset), self.batch_size, self.seed, least=max(2, processes.size))
-        )
+        batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least=max(2, processes.size))
+        batches.start_at(*self._position)
+        return self._loader(dataset, batches)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where training is: the epoch, from 0, and its batches that are done."""
+        if self.trainer is None:
+            return {}
+        done = self.trainer.fit_loop.epoch_loop.batch_progress
+        return {"epoch": self.trainer.current_epoch, "batches": 0 if done.is_last_batch else done.current.ready}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Start the next training loader where a checkpoint was saved."""
+        self._position = (state_dict["epoch"], state_dict["batches"])
 
     def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
         """Give a training batch its regions where they are on the device."""
@@ -191,6 +204,7 @@ class RetrievalDataModule(pl.LightningDataModule):
             collate_fn=_as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            generator=torch.Generator(),  # its own: a loader that starts must not move the dropout's numbers
         )
 
 

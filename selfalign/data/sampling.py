@@ -21,6 +21,7 @@ class ShuffledBatches(Sampler[list[int]]):
     def __init__(self, samples: int, batch_size: int, seed: int, least: int = 1) -> None:
         self.samples, self.batch_size, self.seed, self.least = samples, batch_size, seed, least
         self.epoch = 0
+        self._skipped = 0
 
     @property
     def sampler(self) -> ShuffledBatches:
@@ -28,8 +29,13 @@ class ShuffledBatches(Sampler[list[int]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Use the order of ``epoch``, from 0."""
-        self.epoch = epoch
+        """Use the order of ``epoch``, from 0, all of it unless :meth:`start_at` has named this very epoch."""
+        if epoch != self.epoch:
+            self.epoch, self._skipped = epoch, 0
+
+    def start_at(self, epoch: int, batches: int) -> None:
+        """Go on within ``epoch`` after its first ``batches``; the length stays that of the whole epoch."""
+        self.epoch, self._skipped = epoch, batches
 
     def __len__(self) -> int:
         whole, rest = divmod(self.samples, self.batch_size)
@@ -37,7 +43,7 @@ class ShuffledBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
-        for batch in range(len(self)):
+        for batch in range(self._skipped, len(self)):
             yield order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 
 

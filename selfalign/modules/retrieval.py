@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from selfalign.backbones.base import TwoTower
 from selfalign.distributed import Shares, current
+from selfalign.errors import NonFiniteError
 from selfalign.metrics.alignment import AlignmentAccuracy
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.structures import (
@@ -79,6 +80,7 @@ class RetrievalModule(pl.LightningModule):
         self.weights = dict(weights)
         self.optimisation = optimisation
         self.provenance = provenance or {}
+        self._loss = torch.zeros(())
         self.recall = CrossModalRecall()
         self.alignment = AlignmentAccuracy()
 
@@ -121,6 +123,7 @@ class RetrievalModule(pl.LightningModule):
         terms = self.loss_terms(batch, images, captions, shares)
         total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
         values = shares.processes.mean(torch.stack([total, *terms.values()]).detach())
+        self._loss = values[0]
         self.log("train/loss", values[0], prog_bar=True, batch_size=shares.total)
         self.log_dict(
             {f"train/{name}": value for name, value in zip(terms, values[1:], strict=True)}, batch_size=shares.total
@@ -136,6 +139,7 @@ class RetrievalModule(pl.LightningModule):
             {
                 "train/similarity_positive": similarity.diagonal().mean(),
                 "train/similarity_hardest_negative": others.amax(dim=1).mean(),
+                "train/similarity_deviation": similarity.std(),
             },
             batch_size=size,
         )
@@ -156,8 +160,21 @@ class RetrievalModule(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip; then, in the first epochs, drop the prototypes' gradient, so that the norm still counts it."""
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        """Clip; then, in the first epochs, drop the prototypes' gradient, so that the norm still counts it.
+
+        Raises:
+            NonFiniteError: before the step is taken; not in fp16, whose loss scaling meets such gradients every day.
+        """
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.log("train/gradient_norm", norm, batch_size=1)
+        if self.trainer.precision != "16-mixed" and not torch.isfinite(norm + self._loss):
+            raise NonFiniteError(
+                f"step {self.global_step + 1}: loss {float(self._loss):.4g}, gradient norm {float(norm):.4g}; stopped "
+                "before the weights took it; a lower training.learning_rate or strategy.precision=32-true may help"
+            )
+        if gradient_clip_val:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), float(gradient_clip_val), norm)
         if "concept" in self.losses and self.current_epoch < self.optimisation.prototype_freeze_epochs:
             self.losses["concept"].prototypes.grad = None
 

@@ -1,0 +1,141 @@
+"""Runs that are stopped, killed or crowded, as their user sees it: real processes, real files."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run, succeed
+
+SMALL = (*TINY, "backbone=vsrn", "training.epochs=4", "training.save_every=2")
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *overrides],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_runs(one: Path, other: Path) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+    for key in ("i2t", "t2i", "selection", "alignment"):
+        assert results(one)[key] == results(other)[key]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the run ``straight``, which nothing has disturbed."""
+    folder = tmp_path_factory.mktemp("faults")
+    succeed("train.py", *SMALL, "hydra.run.dir=straight", cwd=folder)
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_saves_and_goes_on(straight: Path, number: signal.Signals) -> None:
+    name = number.name
+    process = start(straight, *SMALL, f"hydra.run.dir={name}")
+    for line in process.stdout:
+        if line.startswith("step"):
+            process.send_signal(number)
+            break
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert f"resume={name} goes on after step" in output
+    assert "going on after step" in succeed("train.py", f"resume={name}", cwd=straight)
+    assert_same_runs(straight / "straight", straight / name)
+    assert "is finished" in succeed("train.py", f"resume={name}", cwd=straight)
+
+
+def test_a_run_killed_at_any_moment_goes_on(straight: Path) -> None:
+    """Moments of one seed, which may fall before the first checkpoint, into its writing, or into validation."""
+    moments = random.Random(4)
+    for attempt in range(5):
+        arguments = (
+            ["resume=killed"] if (straight / "killed" / "config.yaml").exists() else [*SMALL, "hydra.run.dir=killed"]
+        )
+        process = start(straight, *arguments)
+        try:
+            process.communicate(timeout=6 + 5 * moments.random() if attempt < 4 else 100)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0
+    assert_same_runs(straight / "straight", straight / "killed")
+
+
+def test_two_runs_never_share_a_folder(straight: Path) -> None:
+    done = run("train.py", *SMALL, "hydra.run.dir=straight", cwd=straight)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines() == [
+        "error: straight: holds a run already; python train.py resume=straight goes on with it, "
+        "or name another folder as hydra.run.dir"
+    ]
+    process = start(straight, *SMALL, "hydra.run.dir=busy", "training.epochs=500")
+    while not (straight / "busy" / "config.yaml").exists():
+        time.sleep(0.1)
+    try:
+        done = run("train.py", "resume=busy", cwd=straight)
+        assert done.returncode != 0
+        assert done.stderr.strip().splitlines() == ["error: busy: another process is running in this folder"]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("resume=nowhere",), "nowhere holds no run"),
+        (("resume=straight", "loss.concept.weight=3"), "loss.concept.weight cannot differ"),
+        (("resume=straight", "seed=3"), "seed cannot differ"),
+        (("resume=straight", "-m"), "-m does not go with it"),
+    ],
+)
+def test_what_cannot_be_resumed_is_one_line(straight: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = run("train.py", *arguments, cwd=straight)
+    assert done.returncode != 0
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert message in done.stderr
+
+
+def test_features_that_vanish_or_shrink_in_mid_run_are_one_line_and_the_run_goes_on(straight: Path) -> None:
+    """The file comes back, and the run ends as if it had never been away."""
+    features = straight / "data" / "scenes" / "train_ims.npy"
+    content = features.read_bytes()
+    process = start(straight, *SMALL, "hydra.run.dir=vanished")
+    for line in process.stdout:
+        if line.startswith("step"):
+            os.truncate(features, len(content) // 2)
+            features.unlink()
+            break
+    _, errors = process.communicate(timeout=60)
+    features.write_bytes(content)
+    assert process.returncode != 0
+    lines = errors.strip().splitlines()
+    assert lines[-1].startswith("error: features "), errors
+    assert "Traceback" not in errors
+    succeed("train.py", "resume=vanished", cwd=straight)
+    assert_same_runs(straight / "straight", straight / "vanished")
