@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.multirun import end_sweep, register_names, sweep_failure
+from selfalign.regular_files import write_whole
 from selfalign.sweeps.jobs import perform_once
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -67,7 +68,7 @@ def train(config: DictConfig) -> float | None:
     def perform_it() -> None:
         plain = _plain(config, _TRAIN_KEYS)
         if is_first_process():
-            (run_dir / "config.yaml").write_text(describe(), encoding="utf-8")
+            write_whole(run_dir / "config.yaml", describe())
         _run(Job("train", plain, str(run_dir)))
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -158,10 +159,11 @@ def launch(main: Callable[[], None]) -> None:
             raise
         reason = str(error).partition("\n")[0]
         ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); see {trace}"
-    finally:  # Lightning's answer to Ctrl-C is an exit
-        left = end_sweep()
+    finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
+        if left := end_sweep():
+            sys.stderr.write(f"{left}\n")
     if ending or left:
-        sys.exit("\n".join(line for line in (ending, left) if line))
+        sys.exit(ending or 1)
 
 
 def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from selfalign.errors import UserError
+from selfalign.regular_files import write_whole
 
 FAILURE = "failure.txt"
 SET_ASIDE = "set_aside"
@@ -190,4 +191,4 @@ def _say(line: str) -> None:
 
 
 def _record_failure(folder: Path, line: str, trace: str) -> None:
-    (folder / FAILURE).write_text(f"{line}\n{trace}", encoding="utf-8")
+    write_whole(folder / FAILURE, f"{line}\n{trace}")
