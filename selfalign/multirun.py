@@ -102,9 +102,8 @@ def _begin(config: DictConfig) -> Sweep:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        reason = (
-            "another process is running it" if isinstance(error, BlockingIOError) else f"no lock ({error.strerror})"
-        )
+        busy = isinstance(error, BlockingIOError)
+        reason = "another process is running it" if busy else f"its folder cannot be locked ({error.strerror})"
         raise UserError(f"sweep {os.path.relpath(folder)}: {reason}") from error
     return Sweep(folder, _planned(config), _failures(folder), lock)
 

@@ -68,9 +68,10 @@ def folder_name(overrides: Sequence[str]) -> str:
     name = ",".join(ordered) or "defaults"
     if _SAFE.fullmatch(name) and len(name) <= _LONGEST_NAME and not name.startswith("."):
         return name
-    if len(name) > _LONGEST_NAME:
-        name = ",".join(map(_short, ordered))
-    return f"{_UNSAFE.sub('_', name)[9 - _LONGEST_NAME :].lstrip('.')}~{_digest(ordered)}"
+    parts = [_UNSAFE.sub("_", _short(override) if len(name) > _LONGEST_NAME else override) for override in ordered]
+    while len(",".join(parts)) > _LONGEST_NAME - 9 and len(parts) > 1:
+        parts.pop(0)
+    return f"{','.join(parts)[9 - _LONGEST_NAME :].lstrip('.')}~{_digest(ordered)}"
 
 
 def _short(override: str) -> str:
@@ -105,7 +106,7 @@ def read_job(folder: Path) -> SweepJob:
         by_key(overrides),
         yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else None,
         _read_results(folder),
-        failure.read_text(encoding="utf-8").splitlines()[0] if failure.exists() else None,
+        failure.read_text(encoding="utf-8").partition("\n")[0] if failure.exists() else None,
     )
 
 
@@ -160,7 +161,6 @@ def perform_once(
     else:
         results = _read_results(folder)
         return None if results is None else float(results["selection"])
-    _say(f"failed: {folder.name}: {(folder / FAILURE).read_text(encoding='utf-8').splitlines()[0]}")
     return None
 
 
@@ -192,3 +192,4 @@ def _say(line: str) -> None:
 
 def _record_failure(folder: Path, line: str, trace: str) -> None:
     write_whole(folder / FAILURE, f"{line}\n{trace}")
+    _say(f"failed: {folder.name}: {line}")

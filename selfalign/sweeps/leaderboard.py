@@ -52,11 +52,6 @@ class Setting:
     gallery: str
 
     @property
-    def name(self) -> str:
-        """Its values, for a label."""
-        return ", ".join(f"{key}={value}" for key, value in self.values.items()) or "all settings"
-
-    @property
     def selection(self) -> Spread | None:
         """The validation figure; ``None`` if no seed is done."""
         return self.figures.get(SELECTION)
