@@ -158,7 +158,7 @@ def launch(main: Callable[[], None]) -> None:
         if (trace := sweep_failure()) is None:
             raise
         reason = str(error).partition("\n")[0]
-        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); see {trace}"
+        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); jobs may still run; see {trace}"
     finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
         if left := end_sweep():
             sys.stderr.write(f"{left}\n")

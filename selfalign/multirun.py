@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -97,6 +98,8 @@ def _begin(config: DictConfig) -> Sweep:
     folder.mkdir(parents=True, exist_ok=True)
     _pin(config, folder)
     _share_code()
+    for number in (signal.SIGTERM, signal.SIGUSR1):  # Lightning would let SIGTERM pass while it tests
+        signal.signal(number, _interrupt)
     lock = (folder / ".lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,6 +109,10 @@ def _begin(config: DictConfig) -> Sweep:
         reason = "another process is running it" if busy else f"its folder cannot be locked ({error.strerror})"
         raise UserError(f"sweep {os.path.relpath(folder)}: {reason}") from error
     return Sweep(folder, _planned(config), _failures(folder), lock)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _pin(config: DictConfig, folder: Path) -> None:

@@ -73,13 +73,9 @@ def test_a_job_of_a_sweep_gives_the_numbers_of_a_single_run(folder: Path) -> Non
     """The second job of its process."""
     succeed("train.py", *SMOKE, "loss.concept.weight=1", "seed=2", "hydra.run.dir=single", cwd=folder)
     single = results(folder / "single")
-    (job,) = (
-        path
-        for path in (folder / "failing").glob("*")
-        if path.name in done(folder / "failing") and "seed=2" in path.name
-    )
+    (job,) = (name for name in done(folder / "failing") if "seed=2" in name)
     for key in ("selection", "rsum", "i2t", "t2i", "alignment"):
-        assert results(job)[key] == single[key]
+        assert results(folder / "failing" / job)[key] == single[key]
 
 
 def test_edited_defaults_are_run_again_and_the_old_results_kept(folder: Path) -> None:
@@ -148,9 +144,8 @@ def test_every_preset_and_ablation_runs_in_one_smoke_sweep(folder: Path) -> None
     rows = board(folder / "presets")
     assert len(rows) == len({(row["experiment"], row["loss"]) for row in rows}) == 8
     assert {row["state"] for row in rows} == {"done"}
-    assert {row["experiment"] for row in rows if row["best"]} >= {"camera_f30k", "camera_coco"} - {
-        row["experiment"] for row in rows if not row["best"]
-    }
+    marked = {row["experiment"].partition("_")[2] for row in rows if row["best"]}
+    assert marked == {"f30k", "coco"}  # which do not compete
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from itertools import permutations
 from pathlib import Path
@@ -98,7 +99,8 @@ class Work:
     def __init__(self, folder: Path, config: str = "a: 1\n", figure: float = 1.5) -> None:
         self.folder, self.config, self.figure, self.times = folder, config, figure, 0
         self.error: BaseException | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+        (folder / ".hydra" / "overrides.yaml").write_text("[]\n")
 
     def perform(self) -> None:
         self.times += 1
@@ -166,6 +168,17 @@ def test_an_interruption_is_no_failure_and_ends_the_sweep(tmp_path: Path, error:
     with pytest.raises(type(error)):
         work.once()
     assert not (work.folder / "failure.txt").exists()
+
+
+def test_a_job_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
+    work = Work(tmp_path / "job")
+    (work.folder / "metrics.csv").write_text("x")
+    with (work.folder / ".hydra" / "overrides.yaml").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert work.once() is None
+    assert (work.times, set_aside(work.folder)) == (0, [])
+    assert not (work.folder / "failure.txt").exists()
+    assert work.once() == 1.5
 
 
 def test_only_the_process_that_writes_moves_files(tmp_path: Path) -> None:
