@@ -17,6 +17,7 @@ from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, SCENES, results, r
 
 SMOKE = ("debug=smoke", *SCENES, "strategy.accelerator=cpu")
 GRID = ("loss.context.weight=1,2", "seed=1,2,3")
+REPEAT = "the same command runs only what is missing"
 FAILING = ("loss.concept.weight=1,-1", "seed=1,2")
 
 
@@ -62,7 +63,7 @@ def test_a_job_that_fails_is_a_row_and_the_sweep_goes_on(folder: Path) -> None:
 def test_the_end_of_a_sweep_with_failures_is_one_line_and_a_failure(folder: Path) -> None:
     assert (folder / "failing.code").read_text() == "1"
     assert (folder / "failing.err").read_text().strip().splitlines()[-1] == (
-        "sweep failing: of 4 jobs 2 failed (see */failure.txt); the same command runs only what is missing"
+        f"sweep failing: of 4 jobs 2 failed (see */failure.txt); {REPEAT}"
     )
     output = (folder / "failing.out").read_text()
     assert "leaderboard: 2 settings, 2 of 4 jobs done" in output
@@ -98,7 +99,8 @@ def test_edited_defaults_are_run_again_and_the_old_results_kept(folder: Path) ->
     assert all(results(folder / "failing" / name)["data_root"] == "elsewhere/scenes" for name in after)
 
 
-def test_an_interrupted_sweep_says_so_and_its_repetition_runs_only_what_is_missing(folder: Path) -> None:
+def interrupt(folder: Path, moment: str, times: int, number: signal.Signals) -> tuple[int, str, list[str]]:
+    """Run the grid and send it a signal when it has said ``moment`` so often; exit code, output, lines of errors."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), "-m", *SMOKE, *GRID],
         cwd=folder,
@@ -109,22 +111,28 @@ def test_an_interrupted_sweep_says_so_and_its_repetition_runs_only_what_is_missi
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
     )
     assert process.stdout is not None
-    begun = 0
     for line in process.stdout:
-        begun += line.startswith("reading train")
-        if begun == 3:
-            process.send_signal(signal.SIGINT)
+        times -= line.startswith(moment)
+        if not times:
+            process.send_signal(number)
             break
     output, errors = process.communicate(timeout=60)
-    (sweep,) = (folder / "runs" / "sweeps").iterdir()
-    before = done(sweep)
-    assert process.returncode == 1
-    assert 2 <= len(before) < 6
-    assert f"leaderboard: 2 settings, {len(before)} of 6 jobs done" in output
-    name = f"runs/sweeps/{sweep.name}"
-    left = f"sweep {name}: of 6 jobs {6 - len(before)} not finished; the same command runs only what is missing"
-    assert left in errors.splitlines()
-    assert board(sweep)[-1]["state"] != "done"
+    return process.returncode, output, errors.splitlines()
+
+
+def test_an_interrupted_sweep_says_so_and_its_repetition_runs_only_what_is_missing(folder: Path) -> None:
+    before: dict[str, int] = {}
+    for moment, times, number in (("reading train", 3, signal.SIGINT), ("testing checkpoints", 1, signal.SIGTERM)):
+        code, output, errors = interrupt(folder, moment, times, number)
+        (sweep,) = (folder / "runs" / "sweeps").iterdir()
+        found = done(sweep)
+        assert code == 1
+        assert 2 <= len(found) < 6
+        assert {name: found[name] for name in before} == before
+        assert f"leaderboard: 2 settings, {len(found)} of 6 jobs done" in output
+        assert f"sweep runs/sweeps/{sweep.name}: of 6 jobs {6 - len(found)} not finished; {REPEAT}" in errors
+        assert board(sweep)[-1]["state"] != "done"
+        before = found
 
     output = succeed("train.py", "-m", *SMOKE, *GRID, cwd=folder)
     after = done(sweep)
