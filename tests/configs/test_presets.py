@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from selfalign.sweeps.leaderboard import flat
-from tests.configs.test_composition import CONFIGS, LOSSES, composed
+from tests.configs import test_composition
+from tests.configs.test_composition import CONFIGS, LOSSES
 
+composed = cache(test_composition.composed)  # read only: many tests compare with the same run
 PUBLISHED = tuple(product(("camera", "vsrn"), ("f30k", "coco")))
 PRESETS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 
