@@ -25,8 +25,9 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.multirun import end_sweep, register_names, sweep_failure
+from selfalign.regular_files import write_whole
 from selfalign.resuming import is_finished, resumed_configuration
-from selfalign.run_folder import CONFIG, locked, require_fresh, write_atomically
+from selfalign.run_folder import CONFIG, locked, require_fresh
 from selfalign.sweeps.jobs import perform_once
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -72,7 +73,7 @@ def train(config: DictConfig) -> float | None:
     def perform_it() -> None:
         plain = _plain(config, _TRAIN_KEYS)
         if is_first_process():
-            write_atomically(run_dir / CONFIG, describe())
+            write_whole(run_dir / CONFIG, describe())
         _run(Job("train", plain, str(run_dir)))
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -97,7 +98,7 @@ def resume() -> None:
         sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
         return
     if is_first_process():
-        write_atomically(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_whole(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
     _run(Job("train", config, str(run_dir)))
 
 
@@ -183,11 +184,12 @@ def launch(main: Callable[[], None]) -> None:
         if (trace := sweep_failure()) is None:
             raise
         reason = str(error).partition("\n")[0]
-        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); see {trace}"
-    finally:  # Lightning's answer to Ctrl-C is an exit
-        left = end_sweep()
+        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); jobs may still run; see {trace}"
+    finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
+        if left := end_sweep():
+            sys.stderr.write(f"{left}\n")
     if ending or left:
-        sys.exit("\n".join(line for line in (ending, left) if line))
+        sys.exit(ending or 1)
 
 
 def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from selfalign.errors import UserError
 from selfalign.launching import started_from_outside
 from selfalign.sweeps.chart import save_chart
-from selfalign.sweeps.jobs import FAILURE, folder_name, read_jobs, sweep_name
+from selfalign.sweeps.jobs import FAILURE, SweepJob, folder_name, read_jobs, sweep_name
 from selfalign.sweeps.leaderboard import rank
 from selfalign.sweeps.listing import save_csv, table
 
@@ -55,13 +57,22 @@ class Sweep:
             self.lock.close()
         sys.stdout.write(f"{table(board)}\n\nleaderboard: {os.path.relpath(self.folder)}/leaderboard.csv, .png\n")
         sys.stdout.flush()
+        return self._left(jobs)
+
+    def _left(self, jobs: Sequence[SweepJob]) -> str | None:
+        """What this command leaves to be done; jobs of other values, from an earlier command, are not its business."""
         failed = [path for path, written in _failures(self.folder).items() if self.failures.get(path) != written]
-        open_jobs = [job for job in jobs if job.state in ("unfinished", "not run")]
-        if not failed and not open_jobs:
+        own = {folder_name(overrides) for overrides in self.planned} or {job.folder.name for job in jobs}
+        states = [job.state for job in jobs if job.folder.name in own]
+        not_finished = states.count("unfinished") + states.count("not run")
+        if not failed and not not_finished:
             return None
-        words = [f"{len(failed)} of {len(jobs)} jobs failed (see */{FAILURE})"] if failed else []
-        words += [f"{len(open_jobs)} jobs are not finished"] if open_jobs else []
-        return f"{', '.join(words)} in {os.path.relpath(self.folder)}; the same command runs only what is missing"
+        words = [f"{len(failed)} failed (see */{FAILURE})"] if failed else []
+        words += [f"{not_finished} not finished"] if not_finished else []
+        return (
+            f"sweep {os.path.relpath(self.folder)}: of {len(states)} jobs {', '.join(words)}; "
+            "the same command runs only what is missing"
+        )
 
 
 _running: list[Sweep] = []
@@ -87,13 +98,21 @@ def _begin(config: DictConfig) -> Sweep:
     folder.mkdir(parents=True, exist_ok=True)
     _pin(config, folder)
     _share_code()
+    for number in (signal.SIGTERM, signal.SIGUSR1):  # Lightning would let SIGTERM pass while it tests
+        signal.signal(number, _interrupt)
     lock = (folder / ".lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise UserError(f"sweep {os.path.relpath(folder)}: another process is running it") from error
+        busy = isinstance(error, BlockingIOError)
+        reason = "another process is running it" if busy else f"its folder cannot be locked ({error.strerror})"
+        raise UserError(f"sweep {os.path.relpath(folder)}: {reason}") from error
     return Sweep(folder, _planned(config), _failures(folder), lock)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _pin(config: DictConfig, folder: Path) -> None:

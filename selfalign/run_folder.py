@@ -27,13 +27,6 @@ def require_fresh(folder: Path) -> None:
         )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file that nobody ever sees half."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep every other run out of ``folder``, on this machine and on those that share its file system's locks.

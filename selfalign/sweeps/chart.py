@@ -19,6 +19,7 @@ _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8c8c8c"  # told apart by colour-
 _FULL_GRID = 0.5
 _MOST_POINTS = 40
 _MOST_TICKS = 10
+_LIGHT = 0.45  # of the range of colours; darker ones take white letters
 
 
 def save_chart(board: Leaderboard, path: Path) -> None:
@@ -61,10 +62,11 @@ def _is_number(value: str) -> bool:
         return False
 
 
-def _title(axes: Axes, board: Leaderboard) -> None:
+def _title(figure: Figure, board: Leaderboard) -> None:
     counts = {setting.done for setting in board.settings if setting.selection}
-    seeds = f"{min(counts)} to {max(counts)} seeds" if len(counts) > 1 else f"n = {max(counts)}"
-    axes.set_title(f"{_MEASURE}\nmean ± standard deviation over seeds, {seeds}; ★ best", fontsize=10)
+    seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
+    spread = "one seed each" if counts == {1} else f"mean ± standard deviation over {seeds} seeds"
+    figure.suptitle(f"{_MEASURE}\n{spread}; ★ best", fontsize=10)
 
 
 def _heat_map(figure: Figure, board: Leaderboard) -> None:
@@ -81,7 +83,7 @@ def _heat_map(figure: Figure, board: Leaderboard) -> None:
         for x, column in enumerate(columns):
             place = places.get((row, column))
             setting = None if place is None else board.settings[place]
-            light = setting is None or setting.selection is None or setting.selection.mean > low + 0.4 * (high - low)
+            light = setting is None or setting.selection is None or setting.selection.mean > low + _LIGHT * (high - low)
             axes.text(
                 x,
                 y,
@@ -96,8 +98,12 @@ def _heat_map(figure: Figure, board: Leaderboard) -> None:
     axes.set_yticks(range(len(rows)), [short_value(value) for value in rows])
     axes.set(xlabel=across, ylabel=down)
     axes.tick_params(length=0)
+    for y in range(1, len(rows)):
+        axes.axhline(y - 0.5, color="white", linewidth=2)
+    for x in range(1, len(columns)):
+        axes.axvline(x - 0.5, color="white", linewidth=2)
     figure.colorbar(image, ax=axes)
-    _title(axes, board)
+    _title(figure, board)
 
 
 def _colour_range(board: Leaderboard) -> tuple[float, float]:
@@ -136,13 +142,15 @@ def _lines(figure: Figure, board: Leaderboard) -> None:
     ]
     shown.sort(key=lambda item: item[0])
     xs = [x for x, *_ in shown]
-    axes.plot(xs, [spread.mean for _, spread, *_ in shown], color=_BLUE, linewidth=1.5)
+    if len(xs) <= _MOST_TICKS:  # the values that a search draws lie too close for a line
+        axes.plot(xs, [spread.mean for _, spread, *_ in shown], color=_BLUE, linewidth=1.5)
     for x, spread, best, _ in shown:
         colour, marker, size = (_ORANGE, "*", 15) if best else (_BLUE, "o", 6)
-        deviation = spread.deviation or 0.0
-        axes.errorbar(x, spread.mean, yerr=deviation, color=colour, marker=marker, markersize=size, capsize=4)
+        axes.errorbar(x, spread.mean, yerr=spread.deviation, color=colour, marker=marker, markersize=size, capsize=4)
     if min(xs) > 0 and max(xs) / min(xs) >= 4:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
     if len(xs) <= _MOST_TICKS:
         axes.set_xticks(xs, [label for *_, label in shown])
         axes.minorticks_off()
@@ -152,13 +160,14 @@ def _lines(figure: Figure, board: Leaderboard) -> None:
         ylabel="R@1 + R@5, both directions",
     )
     axes.grid(alpha=0.3)
-    _title(axes, board)
+    _title(figure, board)
 
 
 def _points(figure: Figure, board: Leaderboard) -> None:
     """One line a setting, the best at the top."""
     shown = board.settings[:_MOST_POINTS]
-    figure.set_size_inches(7.5, 1.6 + 0.32 * len(shown))
+    labels = [_label(setting, board.keys) for setting in shown]
+    figure.set_size_inches(5 + 0.075 * max(map(len, labels)), 1.6 + 0.32 * len(shown))
     axes = figure.subplots()
     for place, setting in enumerate(shown):
         if setting.selection is None:
@@ -167,10 +176,10 @@ def _points(figure: Figure, board: Leaderboard) -> None:
             )
         else:
             _point(axes, place, setting.selection, best=place in board.best)
-    axes.set_yticks(range(len(shown)), [_label(setting, board.keys) for setting in shown])
+    axes.set_yticks(range(len(shown)), labels)
     axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="R@1 + R@5, both directions")
     axes.grid(alpha=0.3)
-    _title(axes, board)
+    _title(figure, board)
     if len(shown) < len(board.settings):
         axes.set_ylabel(f"the first {len(shown)} of {len(board.settings)} settings")
 
@@ -179,7 +188,7 @@ def _point(axes: Axes, place: int, spread: Spread, *, best: bool) -> None:
     axes.errorbar(
         spread.mean,
         place,
-        xerr=spread.deviation or 0.0,
+        xerr=spread.deviation,
         color=_ORANGE if best else _BLUE,
         marker="*" if best else "o",
         markersize=13 if best else 6,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
@@ -9,7 +10,8 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from typing import Any
 import yaml
 
 from selfalign.errors import UserError
+from selfalign.regular_files import write_whole
 
 FAILURE = "failure.txt"
 SET_ASIDE = "set_aside"
+_OVERRIDES = ".hydra/overrides.yaml"
 _SAFE = re.compile(r"[A-Za-z0-9._=+,-]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+,-]+")
 _LONGEST_NAME = 120
@@ -67,9 +71,10 @@ def folder_name(overrides: Sequence[str]) -> str:
     name = ",".join(ordered) or "defaults"
     if _SAFE.fullmatch(name) and len(name) <= _LONGEST_NAME and not name.startswith("."):
         return name
-    if len(name) > _LONGEST_NAME:
-        name = ",".join(map(_short, ordered))
-    return f"{_UNSAFE.sub('_', name)[9 - _LONGEST_NAME :].lstrip('.')}~{_digest(ordered)}"
+    parts = [_UNSAFE.sub("_", _short(override) if len(name) > _LONGEST_NAME else override) for override in ordered]
+    while len(",".join(parts)) > _LONGEST_NAME - 9 and len(parts) > 1:
+        parts.pop(0)
+    return f"{','.join(parts)[9 - _LONGEST_NAME :].lstrip('.')}~{_digest(ordered)}"
 
 
 def _short(override: str) -> str:
@@ -96,7 +101,7 @@ def by_key(overrides: Sequence[str]) -> dict[str, str]:
 
 def read_job(folder: Path) -> SweepJob:
     """What is known of the job in ``folder``."""
-    overrides = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
+    overrides = yaml.safe_load((folder / _OVERRIDES).read_text(encoding="utf-8")) or []
     config = folder / "config.yaml"
     failure = folder / FAILURE
     return SweepJob(
@@ -104,13 +109,13 @@ def read_job(folder: Path) -> SweepJob:
         by_key(overrides),
         yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else None,
         _read_results(folder),
-        failure.read_text(encoding="utf-8").splitlines()[0] if failure.exists() else None,
+        failure.read_text(encoding="utf-8").partition("\n")[0] if failure.exists() else None,
     )
 
 
 def read_jobs(sweep_dir: Path, planned: Sequence[Sequence[str]] = ()) -> list[SweepJob]:
     """Every job of a sweep's folder, and those of ``planned`` settings that have none yet."""
-    found = [read_job(path.parent.parent) for path in sorted(sweep_dir.glob("*/.hydra/overrides.yaml"))]
+    found = [read_job(path.parent.parent) for path in sorted(sweep_dir.glob(f"*/{_OVERRIDES}"))]
     names = {job.folder.name for job in found}
     missing = [overrides for overrides in planned if folder_name(overrides) not in names]
     return [*found, *(SweepJob(sweep_dir / folder_name(overrides), by_key(overrides)) for overrides in missing)]
@@ -133,7 +138,8 @@ def perform_once(
 ) -> float | None:
     """Do a job of a sweep unless its folder holds the results of exactly these settings; a failure ends only this job.
 
-    What an unfinished run, or one of other settings, has left in the folder is moved out of the way, never deleted.
+    What an unfinished run, or one of other settings, has left in the folder is moved out of the way, never deleted. A
+    job that another process is at, as on a cluster whose sweep was repeated too early, is left to it.
 
     Args:
         folder: of the job.
@@ -142,12 +148,37 @@ def perform_once(
         writes: this process is the one of several that moves and writes files.
 
     Returns:
-        the validation figure of the best checkpoint; ``None`` if the job failed.
+        the validation figure of the best checkpoint; ``None`` if the job failed or is another process's.
     """
+    if not writes:
+        return _attempt(folder, describe, perform)
+
+    def perform_afresh() -> None:
+        _set_aside(folder)
+        perform()
+
+    with _held(folder) as own:
+        if own:
+            return _attempt(folder, describe, perform_afresh)
+    _say(f"another process is at it: {folder.name}")
+    return None
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Whether this process has the job to itself as long as the context lasts."""
+    with (folder / _OVERRIDES).open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _attempt(folder: Path, describe: Callable[[], str], perform: Callable[[], None]) -> float | None:
     try:
         if not _holds_results_of(folder, describe()):
-            if writes:
-                _set_aside(folder)
             perform()
         else:
             _say(f"already done: {folder.name}")
@@ -159,7 +190,6 @@ def perform_once(
     else:
         results = _read_results(folder)
         return None if results is None else float(results["selection"])
-    _say(f"failed: {folder.name}: {(folder / FAILURE).read_text(encoding='utf-8').splitlines()[0]}")
     return None
 
 
@@ -190,4 +220,5 @@ def _say(line: str) -> None:
 
 
 def _record_failure(folder: Path, line: str, trace: str) -> None:
-    (folder / FAILURE).write_text(f"{line}\n{trace}", encoding="utf-8")
+    write_whole(folder / FAILURE, f"{line}\n{trace}")
+    _say(f"failed: {folder.name}: {line}")

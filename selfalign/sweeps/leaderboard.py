@@ -52,11 +52,6 @@ class Setting:
     gallery: str
 
     @property
-    def name(self) -> str:
-        """Its values, for a label."""
-        return ", ".join(f"{key}={value}" for key, value in self.values.items()) or "all settings"
-
-    @property
     def selection(self) -> Spread | None:
         """The validation figure; ``None`` if no seed is done."""
         return self.figures.get(SELECTION)
@@ -150,18 +145,29 @@ def _one_a_seed(jobs: Sequence[SweepJob]) -> tuple[SweepJob, ...]:
 def _values(keys: Sequence[str], rows: Sequence[Sequence[SweepJob]]) -> list[dict[str, str]]:
     """What tells rows apart: the swept keys, and where defaults were edited in between, what they changed."""
     values = [{key: row[0].overrides.get(key, NOT_GIVEN) for key in keys} for row in rows]
-    alike: dict[str, list[int]] = {}
-    for place, value in enumerate(values):
-        alike.setdefault(json.dumps(value), []).append(place)
-    for places in alike.values():
-        settings = {place: flat(rows[place][0].config or {}) for place in places}
-        names = dict.fromkeys(name for config in settings.values() for name in config if name != "seed")
-        for name in names:
-            if len({json.dumps(config.get(name)) for config in settings.values()}) > 1:
-                for place in places:
-                    values[place][name] = str(settings[place].get(name, NOT_GIVEN))
-    every = list(dict.fromkeys(name for value in values for name in value))
-    return [{name: value.get(name, NOT_GIVEN) for name in every} for value in values]
+    configs = [next((flat(job.config) for job in row if job.config is not None), {}) for row in rows]
+    for name in _edited([row[0].overrides for row in rows], configs):
+        for value, config in zip(values, configs, strict=True):
+            value[name] = str(config.get(name, NOT_GIVEN))
+    return values
+
+
+def _edited(overrides: Sequence[dict[str, str]], configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Settings that differ although nothing that was typed says so; without them rows would seem to compare.
+
+    Args:
+        overrides: of rows, as typed.
+        configs: behind them, flat; empty where unknown.
+    """
+    typed = {key for row in overrides for key in row} | {"seed"}
+    seen: dict[tuple[str, str], set[str]] = {}
+    for row, config in zip(overrides, configs, strict=True):
+        # A file of configs/ that was chosen, as in loss=concept, may set anything: rows compare within one choice.
+        chosen = json.dumps({key: row[key] for key in sorted(row) if "." not in key and key not in config})
+        for name in config:
+            if not any(name == key or name.startswith(f"{key}.") for key in typed if "." in key or key in config):
+                seen.setdefault((chosen, name), set()).add(json.dumps(config[name]))
+    return list(dict.fromkeys(name for (_, name), found in seen.items() if len(found) > 1))
 
 
 def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

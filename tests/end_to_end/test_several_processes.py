@@ -60,11 +60,14 @@ def test_evaluation_gives_the_numbers_of_one_process(folder: Path, processes: in
 
 def test_a_multirun_gives_one_tree_and_each_job_its_own_setting(folder: Path) -> None:
     succeed("train.py", "-m", *STILL, DDP, "seed=5,6", "hydra.sweep.dir=sweep", cwd=folder)
-    assert sorted(path.name for path in (folder / "sweep").iterdir()) == ["0", "1", "multirun.yaml"]
+    jobs = {results(path)["seed"]: path for path in (folder / "sweep").iterdir() if path.is_dir()}
+    files = {path.name for path in (folder / "sweep").iterdir()} - {path.name for path in jobs.values()}
+    assert files == {".lock", "multirun.yaml", "leaderboard.csv", "leaderboard.png"}
     one = {path.relative_to(folder / "one") for path in (folder / "one").rglob("*")}
-    for job, seed in (("0", 5), ("1", 6)):
-        assert {path.relative_to(folder / "sweep" / job) for path in (folder / "sweep" / job).rglob("*")} == one
-        assert results(folder / "sweep" / job)["seed"] == seed
+    assert jobs.keys() == {5, 6}
+    for seed, job in jobs.items():
+        assert {path.relative_to(job) for path in job.rglob("*")} == one
+        assert f"seed={seed}" in job.name
     assert not (folder / "multirun").exists()
     assert not (folder / "outputs").exists()
 
