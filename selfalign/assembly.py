@@ -6,9 +6,11 @@ Lightning is imported where a job is done: the process that only starts others h
 from __future__ import annotations
 
 import functools
+import importlib.util
 import netrc
 import os
 import re
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.multirun import end_sweep, register_names, sweep_failure
 from selfalign.sweeps.jobs import perform_once
+from selfalign.sweeps.run_names import run_names
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile"}
@@ -68,6 +71,7 @@ def train(config: DictConfig) -> float | None:
         plain = _plain(config, _TRAIN_KEYS)
         if is_first_process():
             (run_dir / "config.yaml").write_text(describe(), encoding="utf-8")
+        plain["logger"] = _loggers(plain, run_dir)
         _run(Job("train", plain, str(run_dir)))
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -118,10 +122,15 @@ def perform(job: Job) -> None:
 
 def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
     from selfalign import experiment
+    from selfalign.callbacks.wandb_run import ended_with_its_job
+    from selfalign.report import test_series
 
-    logger = plain.pop("logger")
-    loggers = [hydra.utils.instantiate(_logger(logger), save_dir=str(run_dir), _convert_="all")] if logger else []
-    experiment.train(plain, run_dir, loggers)
+    settings = plain.pop("logger").values()
+    loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
+    with ended_with_its_job(loggers):
+        record = experiment.train(plain, run_dir, loggers)
+        for logger in loggers:
+            logger.log_metrics(test_series(record))
     experiment.say(f"\nrun folder: {_short(run_dir)}")
 
 
@@ -175,12 +184,42 @@ def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
     return {str(name): value for name, value in plain.items()}
 
 
-def _logger(settings: dict[str, Any]) -> dict[str, Any]:
-    if "_target_" not in settings:
-        raise UserError("logger: _target_ is missing; use a file of configs/logger or logger=none")
-    if settings["_target_"].endswith(".WandbLogger") and not _has_wandb_key():
-        return settings | {"offline": True}  # or it would ask for a key and wait
-    return settings
+def _loggers(plain: dict[str, Any], run_dir: Path) -> dict[str, dict[str, Any]]:
+    """The settings of each logger of a training run, completed by what only this process knows."""
+    loggers = {}
+    for name, settings in plain["logger"].items():
+        target = settings.get("_target_", "") if isinstance(settings, dict) else ""
+        if not target:
+            raise UserError(f"logger.{name}: _target_ is missing; use files of configs/logger, as logger=wandb")
+        if target.endswith(".TensorBoardLogger") and importlib.util.find_spec("tensorboard") is None:
+            raise UserError("logger=tensorboard: the package is missing; pip install -e '.[tensorboard]' brings it")
+        loggers[name] = _wandb_run(plain, run_dir) | settings if target.endswith(".WandbLogger") else settings
+    return loggers
+
+
+def _wandb_run(plain: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """Settings of a new run at W&B: what it is called there, its id, which stays in the run folder, and its record."""
+    hydra_config = HydraConfig.get()
+    swept = hydra_config.mode == RunMode.MULTIRUN
+    names = run_names(
+        hydra_config.runtime.choices,
+        list(hydra_config.overrides.task),
+        plain["seed"],
+        run_dir,
+        Path(hydra_config.sweep.dir) if swept else None,
+    )
+    identity = secrets.token_hex(4)
+    if is_first_process():
+        (run_dir / "wandb_id.txt").write_text(f"{identity}\n", encoding="utf-8")
+    return {
+        "id": identity,
+        "group": names.group,
+        "name": names.name,
+        "tags": list(names.tags),
+        "job_type": "train",
+        "config": {key: value for key, value in plain.items() if key != "logger"},
+        "offline": not _has_wandb_key(),  # or it would ask for a key and wait
+    }
 
 
 def _has_wandb_key() -> bool:

@@ -33,7 +33,9 @@ from selfalign.building import (
 )
 from selfalign.callbacks.data_wait import DataWait
 from selfalign.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.callbacks.prototype_use import PrototypeUse
 from selfalign.callbacks.stop_together import StopTogether
+from selfalign.callbacks.throughput import Throughput
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
@@ -47,6 +49,9 @@ from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluat
 from selfalign.modules.retrieval import RetrievalModule
 from selfalign.report import environment, save_curves, save_embeddings, save_results, table
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+_LOG_EVERY = 10
+"""Optimiser steps between two rows of training figures."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +125,12 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
             ValidationLines(),
             LearningRateMonitor(),
             DataWait(),
+            PrototypeUse(_LOG_EVERY),
+            Throughput(_LOG_EVERY),
             *_kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
-        log_every_n_steps=10,
+        log_every_n_steps=_LOG_EVERY,
     )
     try:
         trainer.fit(module, data)
