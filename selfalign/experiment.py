@@ -32,6 +32,7 @@ from selfalign.building import (
     require_described_sizes,
 )
 from selfalign.callbacks.data_wait import DataWait
+from selfalign.callbacks.example_pictures import ExamplePictures
 from selfalign.callbacks.keep_word_features import KeepWordFeatures
 from selfalign.callbacks.prototype_use import PrototypeUse
 from selfalign.callbacks.stop_together import StopTogether
@@ -127,6 +128,7 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
             DataWait(),
             PrototypeUse(_LOG_EVERY),
             Throughput(_LOG_EVERY),
+            ExamplePictures(data, run_dir / "pictures", _folder(config["data"].get("images"))),
             *_kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
@@ -144,6 +146,10 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     score = checkpoints[0].best_model_score
     selection = None if score is None else float(score)
     return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"], selection=selection)
+
+
+def _folder(name: str | None) -> Path | None:
+    return None if name is None else Path(name).expanduser()
 
 
 def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:

@@ -89,7 +89,10 @@ class CrossModalRecall(Metric):
 
     def compute(self) -> dict[str, float]:
         """Figures of the gallery under the protocol ``full``: ``i2t_r1`` … ``t2i_mean_rank`` and ``rsum``."""
-        image, caption, owners = self.embeddings()
+        return self.figures(*self.embeddings())
+
+    def figures(self, image: ImageEmbedding, caption: CaptionEmbedding, owners: Tensor) -> dict[str, float]:
+        """:meth:`compute` of what :meth:`embeddings` has given; all processes have to call it."""
         result = evaluate(embedding_tile(image, caption), owners, self.expected[0], processes=current())
         sides = {"i2t": result.i2t, "t2i": result.t2i}
         figures = {f"{name}_{column}": value for name, side in sides.items() for column, value in asdict(side).items()}
