@@ -128,7 +128,7 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
             DataWait(),
             PrototypeUse(_LOG_EVERY),
             Throughput(_LOG_EVERY),
-            ExamplePictures(data, run_dir / "pictures", _folder(config["data"].get("images"))),
+            _example_pictures(config, module, data, run_dir),
             *_kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
@@ -148,8 +148,12 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     return evaluate_checkpoints([best], run_dir, strategy=config["strategy"], seed=config["seed"], selection=selection)
 
 
-def _folder(name: str | None) -> Path | None:
-    return None if name is None else Path(name).expanduser()
+def _example_pictures(
+    config: Config, module: RetrievalModule, data: RetrievalDataModule, run_dir: Path
+) -> ExamplePictures:
+    images = config["data"].get("images")
+    folder = None if images is None else Path(images).expanduser()
+    return ExamplePictures(data, module.backbone, module.recall, run_dir / "pictures", folder)
 
 
 def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:

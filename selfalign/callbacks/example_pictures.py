@@ -13,13 +13,14 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
 from selfalign.callbacks.terminal import tell
 from selfalign.callbacks.wandb_run import Cell, log_examples
+from selfalign.backbones.base import TwoTower
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.dataset import Split
 from selfalign.data.features import CAPTIONS_PER_IMAGE, BoxPositions
 from selfalign.data.photos import Photos
 from selfalign.functional.answers import best_answers
 from selfalign.functional.ranks import Tile, embedding_tile
-from selfalign.modules.retrieval import RetrievalModule
+from selfalign.metrics.recall import CrossModalRecall
 from selfalign.pictures.retrieval_sheet import (
     CaptionAnswer,
     CaptionQuery,
@@ -34,56 +35,10 @@ _QUERIES = 4
 """Of each direction."""
 _DEPTH = 5
 _UNSEEN = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "and",
-        "or",
-        "in",
-        "on",
-        "at",
-        "by",
-        "to",
-        "for",
-        "from",
-        "with",
-        "without",
-        "into",
-        "onto",
-        "over",
-        "under",
-        "near",
-        "above",
-        "below",
-        "up",
-        "down",
-        "is",
-        "are",
-        "be",
-        "there",
-        "this",
-        "that",
-        "these",
-        "those",
-        "it",
-        "its",
-        "his",
-        "her",
-        "their",
-        "as",
-        "while",
-        "some",
-        "one",
-        "we",
-        "see",
-        "sits",
-        "lies",
-        "left",
-        "right",
-        "picture",
-    ]
+    (
+        "a an the of and or in on at by to for from with without into onto over under near above below up down is are "
+        "be there this that these those it its his her their as while some one we see sits lies left right picture"
+    ).split(" ")
 )
 """Words that no region is drawn for: nothing is seen of them."""
 
@@ -97,6 +52,8 @@ class ExamplePictures(pl.Callback):
 
     Args:
         data: of the run.
+        backbone: the two towers that are trained.
+        recall: of the validation, which all processes compute.
         folder: for the pictures, made when there are some.
         images: folder of the photographs; ``None`` looks into the data set's own.
 
@@ -104,8 +61,15 @@ class ExamplePictures(pl.Callback):
         UserError: if ``images`` is given and is not the folder of the validation split's photographs.
     """
 
-    def __init__(self, data: RetrievalDataModule, folder: Path, images: Path | None) -> None:
-        self.data, self.folder = data, folder
+    def __init__(
+        self,
+        data: RetrievalDataModule,
+        backbone: TwoTower,
+        recall: CrossModalRecall,
+        folder: Path,
+        images: Path | None,
+    ) -> None:
+        self.data, self.backbone, self.recall, self.folder = data, backbone, recall, folder
         split = data.split("val")
         self.photos = Photos(split.files, images)
         places = np.unique(np.linspace(0, split.images - 1, 2 * _QUERIES).round().astype(int)).tolist()
@@ -118,18 +82,17 @@ class ExamplePictures(pl.Callback):
 
     @torch.no_grad()
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not isinstance(pl_module, RetrievalModule) or pl_module.gallery is None or not trainer.is_global_zero:
+        if self.recall.computed_on is None or not trainer.is_global_zero:
             return
-        image, caption, _ = pl_module.gallery
+        tile = embedding_tile(*self.recall.computed_on)
         split = self.data.split("val")
-        tile = embedding_tile(image, caption)
         captions = [self._caption_query(split, tile, query) for query in self.captions]
         images = [self._image_query(split, tile, query) for query in self.images]
         when = f"Validation at step {trainer.global_step:,}, epoch {trainer.current_epoch + 1}"
         gallery = f"{split.images:,} images, {len(split.captions):,} captions"
         pictures = {"retrieval": retrieval_sheet(f"{when}: {gallery}", captions, images)}
         with trainer.precision_plugin.forward_context():
-            choices = self._word_choices(split, pl_module)
+            choices = self._word_choices(split, pl_module.device)
         if choices:
             pictures["words"] = word_sheet(when, choices)
         self._write(trainer, pictures)
@@ -170,18 +133,18 @@ class ExamplePictures(pl.Callback):
         )
         return ImageQuery(self._shown(split, image), answers, int(found.rank))
 
-    def _word_choices(self, split: Split, module: RetrievalModule) -> list[WordChoices]:
+    def _word_choices(self, split: Split, device: torch.device) -> list[WordChoices]:
         if split.files.boxes is None or split.files.sizes is None:
             return []
         photos = [self.photos.read(caption // CAPTIONS_PER_IMAGE) for caption in self.captions]
         if not any(photos):
             return []
         rows = np.asarray(self.captions, np.int64)
-        batch = split.pair_batch(rows).to(module.device)
-        words = module.backbone.encode_captions(batch.captions).concepts
+        batch = split.pair_batch(rows).to(device)
+        words = self.backbone.encode_captions(batch.captions).concepts
         if words is None:
             return []
-        regions = module.backbone.encode_images(batch.images).concepts
+        regions = self.backbone.encode_images(batch.images).concepts
         similarity = (words @ regions.mT).float().cpu()  # (B, W, R)
         positions = split.positions or BoxPositions(split.files.boxes, split.files.sizes, split.features)
         boxes, sizes = positions.raw(rows // CAPTIONS_PER_IMAGE)
@@ -221,14 +184,13 @@ def caption_table(queries: Sequence[CaptionQuery]) -> list[dict[str, Cell]]:
 def image_table(queries: Sequence[ImageQuery]) -> list[dict[str, Cell]]:
     """One row a query."""
     photos = all(query.image.photo is not None for query in queries)
-    return [
-        {"image": _cell(query.image, photos), "rank": query.rank}
-        | {
-            str(place): f"{'✓ ' if answer.right else ''}{answer.text} ({answer.score:.2f})"
-            for place, answer in enumerate(query.answers, start=1)
-        }
-        for query in queries
-    ]
+    rows = []
+    for query in queries:
+        row: dict[str, Cell] = {"image": _cell(query.image, photos), "rank": query.rank}
+        for place, answer in enumerate(query.answers, start=1):
+            row[str(place)] = f"{'✓ ' if answer.right else ''}{answer.text} ({answer.score:.2f})"
+        rows.append(row)
+    return rows
 
 
 def _cell(image: Shown, photos: bool) -> Cell:

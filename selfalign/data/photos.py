@@ -52,9 +52,9 @@ class Photos:
             if not path.is_file():
                 continue
             try:
-                photo = Image.open(io.BytesIO(read_regular(path, "photograph", _LARGEST_FILE)))
-                photo.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
-                photo = photo.convert("RGB")
+                opened = Image.open(io.BytesIO(read_regular(path, "photograph", _LARGEST_FILE)))
+                opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
+                photo = opened.convert("RGB")
             except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 return None  # no photograph, or one that no reader should be given
             photo.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
@@ -73,9 +73,7 @@ class Photos:
         """
         if self.read(image) is None:
             looked_for = next(self._candidates(image), self._folders[0])
-            raise UserError(
-                f"data.images: no photograph {looked_for}; name the folder of the validation split's images"
-            )
+            raise UserError(f"data.images: no photograph {looked_for}; the validation images have to be there")
 
     def _candidates(self, image: int) -> Iterator[Path]:
         for folder in self._folders:

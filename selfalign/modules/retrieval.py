@@ -18,10 +18,8 @@ from selfalign.metrics.recall import CrossModalRecall
 from selfalign.structures import (
     AlignmentBatch,
     CaptionBatch,
-    CaptionEmbedding,
     CaptionEncoding,
     ImageBatch,
-    ImageEmbedding,
     ImageEncoding,
     PairBatch,
 )
@@ -83,7 +81,6 @@ class RetrievalModule(pl.LightningModule):
         self.provenance = provenance or {}
         self.recall = CrossModalRecall()
         self.alignment = AlignmentAccuracy()
-        self.gallery: tuple[ImageEmbedding, CaptionEmbedding, Tensor] | None = None  # while a validation ends
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["selfalign"] = self.provenance
@@ -189,14 +186,13 @@ class RetrievalModule(pl.LightningModule):
         self._encode_batch(batch)
 
     def on_validation_epoch_end(self) -> None:
-        self.gallery = self.recall.embeddings()
-        figures = self.recall.figures(*self.gallery)
+        figures = self.recall.compute()
         self.log_dict({f"val/{name}": value for name, value in figures.items() if name != "rsum"})
         self.log("val/selection", sum(figures[name] for name in _SELECTION))
         self.log("val/rsum", figures["rsum"], prog_bar=True)
 
     def on_validation_end(self) -> None:
-        self.gallery = None  # callbacks have seen it
+        self.recall.computed_on = None  # the callbacks have seen it
 
     def on_test_epoch_start(self) -> None:
         self._start_gallery(self.trainer.test_dataloaders)
