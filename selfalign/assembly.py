@@ -127,7 +127,7 @@ def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
 
     settings = plain.pop("logger").values()
     loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
-    with ended_with_its_job(loggers):
+    with ended_with_its_job(loggers, run_dir):
         record = experiment.train(plain, run_dir, loggers)
         for logger in loggers:
             logger.log_metrics(test_series(record))

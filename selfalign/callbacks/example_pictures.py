@@ -35,10 +35,56 @@ _QUERIES = 4
 """Of each direction."""
 _DEPTH = 5
 _UNSEEN = frozenset(
-    (
-        "a an the of and or in on at by to for from with without into onto over under near above below up down is are "
-        "be there this that these those it its his her their as while some one we see sits lies left right picture"
-    ).split(" ")
+    {
+        "a",
+        "an",
+        "the",
+        "of",
+        "and",
+        "or",
+        "in",
+        "on",
+        "at",
+        "by",
+        "to",
+        "for",
+        "from",
+        "with",
+        "without",
+        "into",
+        "onto",
+        "over",
+        "under",
+        "near",
+        "above",
+        "below",
+        "up",
+        "down",
+        "is",
+        "are",
+        "be",
+        "there",
+        "this",
+        "that",
+        "these",
+        "those",
+        "it",
+        "its",
+        "his",
+        "her",
+        "their",
+        "as",
+        "while",
+        "some",
+        "one",
+        "we",
+        "see",
+        "sits",
+        "lies",
+        "left",
+        "right",
+        "picture",
+    }
 )
 """Words that no region is drawn for: nothing is seen of them."""
 
@@ -131,13 +177,15 @@ class ExamplePictures(pl.Callback):
             CaptionAnswer(split.texts[caption], score, bool(right[caption]))
             for caption, score in zip(found.best.tolist(), found.scores.tolist(), strict=True)
         )
-        return ImageQuery(self._shown(split, image), answers, int(found.rank))
+        best = int(found.best_right)
+        right_answer = CaptionAnswer(split.texts[best], float(scores[best]), True)
+        return ImageQuery(self._shown(split, image), answers, right_answer, int(found.rank))
 
     def _word_choices(self, split: Split, device: torch.device) -> list[WordChoices]:
         if split.files.boxes is None or split.files.sizes is None:
             return []
         photos = [self.photos.read(caption // CAPTIONS_PER_IMAGE) for caption in self.captions]
-        if not any(photos):
+        if all(photo is None for photo in photos):
             return []
         rows = np.asarray(self.captions, np.int64)
         batch = split.pair_batch(rows).to(device)
@@ -174,11 +222,13 @@ def caption_table(queries: Sequence[CaptionQuery]) -> list[dict[str, Cell]]:
     """One row a query; images as photographs where all have one, else as words."""
     shown = [image for query in queries for image in (query.right, *(answer.image for answer in query.answers))]
     photos = all(image.photo is not None for image in shown)
-    return [
-        {"caption": query.text, "rank": query.rank, "right image": _cell(query.right, photos)}
-        | {str(place): _cell(answer.image, photos) for place, answer in enumerate(query.answers, start=1)}
-        for query in queries
-    ]
+    rows = []
+    for query in queries:
+        row: dict[str, Cell] = {"caption": query.text, "rank": query.rank, "right image": _cell(query.right, photos)}
+        for place, answer in enumerate(query.answers, start=1):
+            row[str(place)] = _cell(answer.image, photos)
+        rows.append(row)
+    return rows
 
 
 def image_table(queries: Sequence[ImageQuery]) -> list[dict[str, Cell]]:
@@ -186,7 +236,11 @@ def image_table(queries: Sequence[ImageQuery]) -> list[dict[str, Cell]]:
     photos = all(query.image.photo is not None for query in queries)
     rows = []
     for query in queries:
-        row: dict[str, Cell] = {"image": _cell(query.image, photos), "rank": query.rank}
+        row: dict[str, Cell] = {
+            "image": _cell(query.image, photos),
+            "rank": query.rank,
+            "best right caption": query.right.text,
+        }
         for place, answer in enumerate(query.answers, start=1):
             row[str(place)] = f"{'✓ ' if answer.right else ''}{answer.text} ({answer.score:.2f})"
         rows.append(row)

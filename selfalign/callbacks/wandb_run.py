@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from PIL import Image
 from pytorch_lightning.loggers import Logger, WandbLogger
@@ -11,12 +13,17 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from selfalign.errors import UserError
 
 Cell = str | int | Image.Image
+_DATA_DIR = "WANDB_DATA_DIR"
 _INTERRUPTED = 255  # what wandb's own exit hook says of Ctrl-C
 
 
 @contextmanager
-def ended_with_its_job(loggers: Sequence[Logger]) -> Iterator[None]:
+def ended_with_its_job(loggers: Sequence[Logger], run_dir: Path) -> Iterator[None]:
     """Finish W&B's run when the job ends, however it ends: the next job of this process would go on with it.
+
+    Args:
+        loggers: of the job.
+        run_dir: its folder, which gets everything that W&B keeps on disk.
 
     Raises:
         UserError: what W&B refuses, as a wrong key, in one line.
@@ -28,7 +35,8 @@ def ended_with_its_job(loggers: Sequence[Logger]) -> Iterator[None]:
 
     code = 1
     try:
-        yield
+        with _staging_in(run_dir):
+            yield
         code = 0
     except (KeyboardInterrupt, SystemExit):
         code = _INTERRUPTED
@@ -37,6 +45,19 @@ def ended_with_its_job(loggers: Sequence[Logger]) -> Iterator[None]:
         raise UserError(f"logger=wandb: {error}; WANDB_MODE=offline logs into the run folder") from error
     finally:
         wandb.finish(exit_code=code)
+
+
+@contextmanager
+def _staging_in(run_dir: Path) -> Iterator[None]:
+    """Let W&B keep the pictures of tables in the run folder: offline, they wait there to be sent."""
+    if _DATA_DIR in os.environ:
+        yield
+        return
+    os.environ[_DATA_DIR] = str(run_dir.absolute() / "wandb")
+    try:
+        yield
+    finally:
+        del os.environ[_DATA_DIR]
 
 
 def log_examples(

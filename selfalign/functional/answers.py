@@ -18,11 +18,13 @@ class Answers(TensorRecord):
     Attributes:
         best: (K,) int64, the best answers, best first.
         scores: (K,) their similarities.
-        rank: () int64, from 1, of the best-placed right answer, as ``retrieval_ranks`` counts it.
+        best_right: () int64, the best-placed right answer.
+        rank: () int64, its place from 1, as ``retrieval_ranks`` counts it.
     """
 
     best: Tensor
     scores: Tensor
+    best_right: Tensor
     rank: Tensor
 
 
@@ -37,5 +39,5 @@ def best_answers(scores: Tensor, right: Tensor, count: int) -> Answers:
     placed = torch.where(right, scores - ROUNDING, scores)
     wrong_first = right.int().argsort(stable=True)
     order = wrong_first[placed[wrong_first].argsort(descending=True, stable=True)]
-    rank = right[order].int().argmax() + 1
-    return Answers(order[:count], scores[order[:count]], rank)
+    place = right[order].int().argmax()
+    return Answers(order[:count], scores[order[:count]], order[place], place + 1)

@@ -63,10 +63,11 @@ class CaptionQuery:
 
 @dataclass(frozen=True)
 class ImageQuery:
-    """An image, the captions found for it, best first, and the rank from 1 of the best right one."""
+    """An image, the captions found for it, best first, and the best of the right ones with its rank from 1."""
 
     image: Shown
     answers: tuple[CaptionAnswer, ...]
+    right: CaptionAnswer
     rank: int
 
 
@@ -118,8 +119,11 @@ def _image_row(page: Page, query: ImageQuery) -> None:
     bottom = page.tile((page.left, page.top), query.image.tile(_SIDE))
     x, y = page.left + _SIDE + 24, page.top
     y = _rank(page, (x, y), f"best right caption at rank {query.rank:,}", query.rank) + 4
-    for answer in query.answers:
+    unseen = query.rank > len(query.answers)
+    for answer in (*query.answers, *([query.right] if unseen else [])):
         colour = GREEN if answer.right else INK
+        if answer is query.right:
+            y = page.text((x, y - 8), ["⋮"], fill=GREY)
         page.text((x, y), [f"{answer.score:.2f}"], fill=colour, bold=answer.right)
         line = wrapped(answer.text, font(13, bold=answer.right), page.width - page.left - x - 50, 1)
         y = page.text((x + 50, y), line, fill=colour, bold=answer.right) + 3

@@ -48,7 +48,10 @@ def word_sheet(title: str, examples: Sequence[WordChoices]) -> Image.Image:
     """
     page = Page(40 + (1 + _MOST_WORDS) * (_SIDE + _GAP) - _GAP)
     page.top = page.text((page.left, page.top), [title], 15, bold=True)
-    explained = "Each word of a caption with its most similar region of the right image, and their similarity."
+    explained = (
+        "The first words of a caption that name something, each with its most similar region of the right image "
+        "and their similarity; all else is darkened."
+    )
     page.top = page.text((page.left, page.top + 2), [explained], fill=GREY)
     for example in examples:
         page.rule(10)
