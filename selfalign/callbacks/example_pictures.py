@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 
+from selfalign.backbones.base import TwoTower
 from selfalign.callbacks.terminal import tell
 from selfalign.callbacks.wandb_run import Cell, log_examples
-from selfalign.backbones.base import TwoTower
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.dataset import Split
 from selfalign.data.features import CAPTIONS_PER_IMAGE, BoxPositions

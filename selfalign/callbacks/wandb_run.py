@@ -45,6 +45,7 @@ def ended_with_its_job(loggers: Sequence[Logger], run_dir: Path) -> Iterator[Non
         raise UserError(f"logger=wandb: {error}; WANDB_MODE=offline logs into the run folder") from error
     finally:
         wandb.finish(exit_code=code)
+        wandb.teardown()  # the next job's session is to see its own settings
 
 
 @contextmanager
