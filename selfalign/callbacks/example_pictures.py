@@ -60,9 +60,24 @@ _UNSEEN = frozenset(
         "below",
         "up",
         "down",
+        "off",
+        "out",
+        "through",
+        "between",
+        "behind",
+        "beside",
+        "around",
+        "along",
+        "across",
+        "front",
+        "next",
         "is",
         "are",
         "be",
+        "being",
+        "has",
+        "have",
+        "having",
         "there",
         "this",
         "that",
@@ -73,10 +88,18 @@ _UNSEEN = frozenset(
         "his",
         "her",
         "their",
+        "he",
+        "she",
+        "they",
+        "who",
+        "which",
         "as",
         "while",
         "some",
         "one",
+        "other",
+        "another",
+        "each",
         "we",
         "see",
         "sits",
@@ -86,7 +109,7 @@ _UNSEEN = frozenset(
         "picture",
     }
 )
-"""Words that no region is drawn for: nothing is seen of them."""
+"""Little words, for which no region is drawn."""
 
 
 class ExamplePictures(pl.Callback):

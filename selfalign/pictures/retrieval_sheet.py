@@ -80,7 +80,10 @@ def retrieval_sheet(title: str, captions: Sequence[CaptionQuery], images: Sequen
     """
     page = Page(_QUERY + 6 * (_SIDE + _GAP) + 64)
     page.top = page.text((page.left, page.top), [title], 15, bold=True)
-    page.top = page.text((page.left, page.top + 2), ["Best first, with similarity. Green: right."], fill=GREY)
+    explained = "Best first, with similarity. Green: right."
+    if any(image.photo is None for image in _images(captions, images)):
+        explained += " Grey: an image whose photograph is not there, shown as its first caption."
+    page.top = page.text((page.left, page.top + 2), [explained], fill=GREY)
     page.rule(10)
     _heading(page, "Caption → images")
     for caption in captions:
@@ -92,6 +95,11 @@ def retrieval_sheet(title: str, captions: Sequence[CaptionQuery], images: Sequen
         if number < len(images) - 1:
             page.rule(12)
     return page.picture()
+
+
+def _images(captions: Sequence[CaptionQuery], images: Sequence[ImageQuery]) -> list[Shown]:
+    found = [answer.image for query in captions for answer in query.answers]
+    return [*found, *(query.right for query in captions), *(query.image for query in images)]
 
 
 def _heading(page: Page, text: str) -> None:

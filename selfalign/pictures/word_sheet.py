@@ -49,7 +49,7 @@ def word_sheet(title: str, examples: Sequence[WordChoices]) -> Image.Image:
     page = Page(40 + (1 + _MOST_WORDS) * (_SIDE + _GAP) - _GAP)
     page.top = page.text((page.left, page.top), [title], 15, bold=True)
     explained = (
-        "The first words of a caption that name something, each with its most similar region of the right image "
+        "The first words of a caption, little ones left out, each with its most similar region of the right image "
         "and their similarity; all else is darkened."
     )
     page.top = page.text((page.left, page.top + 2), [explained], fill=GREY)
