@@ -34,8 +34,8 @@ from selfalign.pictures.word_sheet import ChosenRegion, WordChoices, word_sheet
 _QUERIES = 4
 """Of each direction."""
 _DEPTH = 5
-_UNSEEN = frozenset(
-    {
+_UNSEEN = frozenset(  # fmt: skip
+    (
         "a",
         "an",
         "the",
@@ -107,7 +107,7 @@ _UNSEEN = frozenset(
         "left",
         "right",
         "picture",
-    }
+    )
 )
 """Little words, for which no region is drawn."""
 

@@ -26,10 +26,15 @@ def test_a_job_that_fails_or_is_interrupted_ends_its_run(
     failure: type[BaseException], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = offline(tmp_path, monkeypatch)
-    with pytest.raises(failure), ended_with_its_job([logger], tmp_path):
-        logger.log_metrics({"a": 1.0}, step=0)
-        assert Path(os.environ["WANDB_DATA_DIR"]) == tmp_path / "wandb"
-        raise failure
+
+    def job() -> None:
+        with ended_with_its_job([logger], tmp_path):
+            logger.log_metrics({"a": 1.0}, step=0)
+            assert Path(os.environ["WANDB_DATA_DIR"]) == tmp_path / "wandb"
+            raise failure
+
+    with pytest.raises(failure):
+        job()
     assert wandb.run is None
     assert "WANDB_DATA_DIR" not in os.environ
     run = read_offline_run(tmp_path)
