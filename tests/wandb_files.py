@@ -48,13 +48,23 @@ def read_offline_run(run_dir: Path) -> OfflineRun:
         if kind == "run":
             run = record.run
         elif kind == "history":
-            rows = record.history.item
-            history.append({"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in rows})
+            history.append(_row(record.history.item))
         elif kind == "artifact":
             artifacts.append([content.local_path for content in record.artifact.manifest.contents])
         elif kind == "exit":
             code = record.exit.exit_code
     return OfflineRun(run, history, artifacts, code)
+
+
+def _row(items: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for item in items:
+        name, *inner = item.nested_key or [item.key]
+        if inner:
+            row.setdefault(name, {})[".".join(inner)] = json.loads(item.value_json)
+        else:
+            row[name] = json.loads(item.value_json)
+    return row
 
 
 def _records(content: bytes) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,79 +35,13 @@ from selfalign.pictures.word_sheet import ChosenRegion, WordChoices, word_sheet
 _QUERIES = 4
 """Of each direction."""
 _DEPTH = 5
-_UNSEEN = frozenset(  # fmt: skip
-    (
-        "a",
-        "an",
-        "the",
-        "of",
-        "and",
-        "or",
-        "in",
-        "on",
-        "at",
-        "by",
-        "to",
-        "for",
-        "from",
-        "with",
-        "without",
-        "into",
-        "onto",
-        "over",
-        "under",
-        "near",
-        "above",
-        "below",
-        "up",
-        "down",
-        "off",
-        "out",
-        "through",
-        "between",
-        "behind",
-        "beside",
-        "around",
-        "along",
-        "across",
-        "front",
-        "next",
-        "is",
-        "are",
-        "be",
-        "being",
-        "has",
-        "have",
-        "having",
-        "there",
-        "this",
-        "that",
-        "these",
-        "those",
-        "it",
-        "its",
-        "his",
-        "her",
-        "their",
-        "he",
-        "she",
-        "they",
-        "who",
-        "which",
-        "as",
-        "while",
-        "some",
-        "one",
-        "other",
-        "another",
-        "each",
-        "we",
-        "see",
-        "sits",
-        "lies",
-        "left",
-        "right",
-        "picture",
+_UNSEEN = frozenset(
+    re.findall(
+        r"\w+",
+        """a an the of and or in on at by to for from with without into onto over under near above below up down off out
+        through between behind beside around along across front next is are be being has have having there this that
+        these those it its his her their he she they who which as while some one other another each we see sits lies
+        left right picture""",
     )
 )
 """Little words, for which no region is drawn."""

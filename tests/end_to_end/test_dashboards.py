@@ -107,7 +107,12 @@ sys.argv = ["train.py", "logger=tensorboard"]
 runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, env=ENVIRONMENT
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
