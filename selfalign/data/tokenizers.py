@@ -35,7 +35,7 @@ class CaptionTokenizer(Protocol):
         """Token ids of captions, special tokens included."""
 
     def words(self, caption: str) -> list[str]:
-        """The words of a caption as :attr:`TokenizedCaptions.words` counts them; those that are cut off may miss."""
+        """The words of a caption as :attr:`TokenizedCaptions.words` counts them, those that are cut off too."""
 
     def state(self) -> dict[str, Any]:
         """Plain values from which :func:`tokenizer_from_state` rebuilds it."""
@@ -160,9 +160,10 @@ class WordPieceTokenizer:
         """See :class:`CaptionTokenizer`."""
         encoding = self._backend.encode(caption)
         ends: dict[int, tuple[int, int]] = {}
-        for word, (start, end) in zip(encoding.word_ids, encoding.offsets, strict=True):
-            if word is not None:
-                ends[word] = (ends.get(word, (start, end))[0], end)
+        for part in (encoding, *encoding.overflowing):
+            for word, (start, end) in zip(part.word_ids, part.offsets, strict=True):
+                if word is not None:
+                    ends[word] = (ends.get(word, (start, end))[0], end)
         return [caption[start:end] for _, (start, end) in sorted(ends.items())]
 
     def state(self) -> dict[str, Any]:
