@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -32,6 +33,8 @@ from selfalign.sweeps.run_names import run_names
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _TRAIN_KEYS = {"data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile"}
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
+_WANDB_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
+"""Where wandb login has put keys, in older and newer versions."""
 _EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
 
 register_names()
@@ -225,10 +228,12 @@ def _wandb_run(plain: dict[str, Any], run_dir: Path) -> dict[str, Any]:
 def _has_wandb_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
+    own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).netloc
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
+        keys = netrc.netrc(os.environ.get("NETRC"))
     except (OSError, netrc.NetrcParseError):
         return False
+    return any(keys.authenticators(host) is not None for host in ([own] if own else _WANDB_HOSTS))
 
 
 def _one_line(error: Exception) -> str:
