@@ -126,14 +126,14 @@ def perform(job: Job) -> None:
 def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
     from selfalign import experiment
     from selfalign.callbacks.wandb_run import ended_with_its_job
-    from selfalign.report import test_series
+    from selfalign.report import result_series
 
     settings = plain.pop("logger").values()
     loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
     with ended_with_its_job(loggers, run_dir):
         record = experiment.train(plain, run_dir, loggers)
         for logger in loggers:
-            logger.log_metrics(test_series(record))
+            logger.log_metrics(result_series(record))
     experiment.say(f"\nrun folder: {_short(run_dir)}")
 
 
@@ -196,12 +196,16 @@ def _loggers(plain: dict[str, Any], run_dir: Path) -> dict[str, dict[str, Any]]:
             raise UserError(f"logger.{name}: _target_ is missing; use files of configs/logger, as logger=wandb")
         if target.endswith(".TensorBoardLogger") and importlib.util.find_spec("tensorboard") is None:
             raise UserError("logger=tensorboard: the package is missing; pip install -e '.[tensorboard]' brings it")
-        loggers[name] = _wandb_run(plain, run_dir) | settings if target.endswith(".WandbLogger") else settings
+        known = _wandb_run(plain, settings, run_dir) if target.endswith(".WandbLogger") else {}
+        loggers[name] = known | settings
     return loggers
 
 
-def _wandb_run(plain: dict[str, Any], run_dir: Path) -> dict[str, Any]:
-    """Settings of a new run at W&B: what it is called there, its id, which stays in the run folder, and its record."""
+def _wandb_run(plain: dict[str, Any], settings: dict[str, Any], run_dir: Path) -> dict[str, Any]:
+    """What a run is called at W&B, its record, and its id, which is kept in the run folder.
+
+    ``settings`` win over all of it; those with the ``id`` of an earlier run go on with that one.
+    """
     hydra_config = HydraConfig.get()
     swept = hydra_config.mode == RunMode.MULTIRUN
     names = run_names(
@@ -211,7 +215,7 @@ def _wandb_run(plain: dict[str, Any], run_dir: Path) -> dict[str, Any]:
         run_dir,
         Path(hydra_config.sweep.dir) if swept else None,
     )
-    identity = secrets.token_hex(4)
+    identity = settings.get("id") or secrets.token_hex(4)
     if is_first_process():
         (run_dir / "wandb_id.txt").write_text(f"{identity}\n", encoding="utf-8")
     return {

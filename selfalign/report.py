@@ -55,7 +55,7 @@ def save_results(record: dict[str, Any], path: Path) -> None:
     temporary.replace(path)
 
 
-def test_series(record: dict[str, Any]) -> dict[str, float]:
+def result_series(record: dict[str, Any]) -> dict[str, float]:
     """The test figures of a result as series for a logger: ``test/i2t_r1`` …, further protocols under their names."""
     series = {}
     for number, (protocol, result) in enumerate(record["protocols"].items()):
