@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import netrc
 import os
 import re
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -29,12 +32,15 @@ from selfalign.regular_files import write_whole
 from selfalign.resuming import is_finished, resumed_configuration
 from selfalign.run_folder import CONFIG, locked, require_fresh
 from selfalign.sweeps.jobs import perform_once
+from selfalign.sweeps.run_names import run_names
 
 _CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _TRAIN_KEYS = {
     "data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile", "init_from"
 }  # fmt: skip
 _EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
+_WANDB_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
+"""Where wandb login has put keys, in older and newer versions."""
 _EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
 
 register_names()
@@ -74,6 +80,7 @@ def train(config: DictConfig) -> float | None:
         plain = _plain(config, _TRAIN_KEYS)
         if is_first_process():
             write_whole(run_dir / CONFIG, describe())
+        plain["logger"] = _loggers(plain, run_dir, HydraConfig.get())
         _run(Job("train", plain, str(run_dir)))
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -99,6 +106,8 @@ def resume() -> None:
         return
     if is_first_process():
         write_whole(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+    started = OmegaConf.load(run_dir / ".hydra" / "hydra.yaml").hydra
+    config["logger"] = _loggers(config, run_dir, started)
     _run(Job("train", config, str(run_dir)))
 
 
@@ -145,10 +154,15 @@ def perform(job: Job) -> None:
 
 def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
     from selfalign import experiment
+    from selfalign.callbacks.wandb_run import ended_with_its_job
+    from selfalign.report import result_series
 
-    logger = plain.pop("logger")
-    loggers = [hydra.utils.instantiate(_logger(logger), save_dir=str(run_dir), _convert_="all")] if logger else []
-    experiment.train(plain, run_dir, loggers)
+    settings = plain.pop("logger").values()
+    loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
+    with ended_with_its_job(loggers, run_dir):
+        record = experiment.train(plain, run_dir, loggers)
+        for logger in loggers:
+            logger.log_metrics(result_series(record))
     experiment.say(f"\nrun folder: {_short(run_dir)}")
 
 
@@ -203,21 +217,60 @@ def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
     return {str(name): value for name, value in plain.items()}
 
 
-def _logger(settings: dict[str, Any]) -> dict[str, Any]:
-    if "_target_" not in settings:
-        raise UserError("logger: _target_ is missing; use a file of configs/logger or logger=none")
-    if settings["_target_"].endswith(".WandbLogger") and not _has_wandb_key():
-        return settings | {"offline": True}  # or it would ask for a key and wait
-    return settings
+def _loggers(plain: dict[str, Any], run_dir: Path, hydra_config: DictConfig) -> dict[str, dict[str, Any]]:
+    """The settings of each logger of a training run, completed by what only this process knows."""
+    loggers = {}
+    for name, settings in plain["logger"].items():
+        target = settings.get("_target_", "") if isinstance(settings, dict) else ""
+        if not target:
+            raise UserError(f"logger.{name}: _target_ is missing; use files of configs/logger, as logger=wandb")
+        if target.endswith(".TensorBoardLogger") and importlib.util.find_spec("tensorboard") is None:
+            raise UserError("logger=tensorboard: the package is missing; pip install -e '.[tensorboard]' brings it")
+        known = _wandb_run(plain, settings, run_dir, hydra_config) if target.endswith(".WandbLogger") else {}
+        loggers[name] = known | settings
+    return loggers
+
+
+def _wandb_run(
+    plain: dict[str, Any], settings: dict[str, Any], run_dir: Path, hydra_config: DictConfig
+) -> dict[str, Any]:
+    """What a run is called at W&B, its record, and its id, which is kept in the run folder and used again from there.
+
+    ``settings`` win over all of it.
+    """
+    swept = hydra_config.mode in (RunMode.MULTIRUN, RunMode.MULTIRUN.name)
+    kept = run_dir / "wandb_id.txt"
+    names = run_names(
+        hydra_config.runtime.choices,
+        list(hydra_config.overrides.task),
+        plain["seed"],
+        run_dir,
+        Path(hydra_config.sweep.dir) if swept else None,
+    )
+    earlier = kept.read_text(encoding="utf-8").strip() if kept.exists() else None
+    identity = settings.get("id") or earlier or secrets.token_hex(4)
+    if is_first_process():
+        kept.write_text(f"{identity}\n", encoding="utf-8")
+    return {
+        "id": identity,
+        "group": names.group,
+        "name": names.name,
+        "tags": list(names.tags),
+        "job_type": "train",
+        "config": {key: value for key, value in plain.items() if key != "logger"},
+        "offline": not _has_wandb_key(),  # or it would ask for a key and wait
+    }
 
 
 def _has_wandb_key() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
+    own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).netloc
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
+        keys = netrc.netrc(os.environ.get("NETRC"))
     except (OSError, netrc.NetrcParseError):
         return False
+    return any(keys.authenticators(host) is not None for host in ([own] if own else _WANDB_HOSTS))
 
 
 def _one_line(error: Exception) -> str:

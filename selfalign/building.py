@@ -122,7 +122,7 @@ def build_data(
     """The data module; features stay on disk."""
     camera = config["backbone"]["name"] == "camera"
     pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
-    settings = without(config["data"], "scenes", "protocol", "root")
+    settings = without(config["data"], "scenes", "protocol", "root", "images")
     return construct(
         "data",
         RetrievalDataModule,

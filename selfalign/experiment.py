@@ -33,11 +33,14 @@ from selfalign.building import (
 )
 from selfalign.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.callbacks.data_wait import DataWait
+from selfalign.callbacks.example_pictures import ExamplePictures
 from selfalign.callbacks.keep_best import KeepBest
 from selfalign.callbacks.keep_last import KeepLast
 from selfalign.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.callbacks.prototype_use import PrototypeUse
 from selfalign.callbacks.reproducer import Reproducer
 from selfalign.callbacks.stop_together import StopTogether
+from selfalign.callbacks.throughput import Throughput
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
@@ -138,6 +141,9 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
             ValidationLines(),
             LearningRateMonitor(),
             DataWait(),
+            PrototypeUse(_LOG_EVERY),
+            Throughput(_LOG_EVERY),
+            _example_pictures(config, module, data, run_dir),
             *_kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
@@ -188,6 +194,14 @@ def _fit(
             raise
         what = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{what}{error.strerror}; the run ended, resume={place} goes on with it") from error
+
+
+def _example_pictures(
+    config: Config, module: RetrievalModule, data: RetrievalDataModule, run_dir: Path
+) -> ExamplePictures:
+    images = config["data"].get("images")
+    folder = None if images is None else Path(images).expanduser()
+    return ExamplePictures(data, module.backbone, module.recall, run_dir / "pictures", folder)
 
 
 def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:

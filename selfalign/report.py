@@ -18,6 +18,7 @@ from selfalign.functional.similarity import joint_embeddings
 from selfalign.metrics.protocols import DirectionResult, RetrievalResult
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
+_NO_LOSSES = ("train/similarity", "train/prototype", "train/gradient_norm", "train/pairs_per_second")
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
 
 
@@ -52,6 +53,16 @@ def save_results(record: dict[str, Any], path: Path) -> None:
     temporary = path.with_suffix(".json.partial")
     temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def result_series(record: dict[str, Any]) -> dict[str, float]:
+    """The test figures of a result as series for a logger: ``test/i2t_r1`` …, further protocols under their names."""
+    series = {}
+    for number, (protocol, result) in enumerate(record["protocols"].items()):
+        place = f"test/{protocol}" if number else "test"
+        series[f"{place}/rsum"] = result["rsum"]
+        series |= {f"{place}/{side}_{name}": value for side in ("i2t", "t2i") for name, value in result[side].items()}
+    return series
 
 
 def save_embeddings(pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, path: Path) -> None:
@@ -107,7 +118,7 @@ def save_curves(metrics: Path, path: Path) -> None:
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
     losses, recalls = figure.subplots(1, 2)
-    names = [name for name in series if name.startswith("train/") and "similarity" not in name]
+    names = [name for name in series if name.startswith("train/") and not name.startswith(_NO_LOSSES)]
     for name in names:
         losses.plot(*series[name], label=name.removeprefix("train/"), linewidth=1.2)
     losses.set(xlabel="step", ylabel="loss before its weight", yscale="log", title="Training")

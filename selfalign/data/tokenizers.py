@@ -34,6 +34,9 @@ class CaptionTokenizer(Protocol):
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """Token ids of captions, special tokens included."""
 
+    def words(self, caption: str) -> list[str]:
+        """The words of a caption as :attr:`TokenizedCaptions.words` counts them, those that are cut off too."""
+
     def state(self) -> dict[str, Any]:
         """Plain values from which :func:`tokenizer_from_state` rebuilds it."""
 
@@ -62,6 +65,10 @@ class WordTokenizer:
             [[-1, *range(len(caption)), -1] for caption in words],
             ids[PAD],
         )
+
+    def words(self, caption: str) -> list[str]:
+        """See :class:`CaptionTokenizer`."""
+        return list(split_words(caption, self.vocabulary.tokenizer))
 
     def state(self) -> dict[str, Any]:
         """See :class:`CaptionTokenizer`."""
@@ -148,6 +155,16 @@ class WordPieceTokenizer:
             [[-1 if word is None else word for word in encoding.word_ids] for encoding in encodings],
             self.pad_id,
         )
+
+    def words(self, caption: str) -> list[str]:
+        """See :class:`CaptionTokenizer`."""
+        encoding = self._backend.encode(caption)
+        ends: dict[int, tuple[int, int]] = {}
+        for part in (encoding, *encoding.overflowing):
+            for word, (start, end) in zip(part.word_ids, part.offsets, strict=True):
+                if word is not None:
+                    ends[word] = (ends.get(word, (start, end))[0], end)
+        return [caption[start:end] for _, (start, end) in sorted(ends.items())]
 
     def state(self) -> dict[str, Any]:
         """See :class:`CaptionTokenizer`."""

@@ -17,7 +17,7 @@ Tile = Callable[[slice, slice], Tensor]
 _TILE_IMAGES = 512
 _TILE_CAPTIONS = 2560
 _CACHED_TILES = 32
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 """Scores this close are a tie: one pair's product differs by as much between tiles of two shapes in fp32."""
 
 
@@ -83,8 +83,8 @@ def retrieval_ranks(
         right = _right(owners[own_columns], rows).to(scores.device)
         image_scores = best_of_image[own_rows].to(scores.device)
         caption_scores = of_caption[own_columns].to(scores.device)
-        above_image[own_rows] += ((scores >= image_scores[:, None] - _ROUNDING) & ~right).sum(dim=1).cpu()
-        above_caption[own_columns] += ((scores >= caption_scores[None, :] - _ROUNDING) & ~right).sum(dim=0).cpu()
+        above_image[own_rows] += ((scores >= image_scores[:, None] - ROUNDING) & ~right).sum(dim=1).cpu()
+        above_caption[own_columns] += ((scores >= caption_scores[None, :] - ROUNDING) & ~right).sum(dim=0).cpu()
     above_image, above_caption = (processes.sum(above.to(device)).cpu() for above in (above_image, above_caption))
     return Ranks(i2t=above_image + 1, t2i=above_caption + 1)
 

@@ -22,6 +22,10 @@ class CrossModalRecall(Metric):
     Rows carry ids: processes show theirs in any order and may repeat some; repeats are dropped before anything is
     counted, and the totals must be those of :meth:`reset_gallery`. The processes exchange their rows once, and share
     out the queries. Every process must have shown at least one image and one caption.
+
+    Attributes:
+        computed_on: the gallery of all processes that :meth:`compute` has just seen, for those who show examples of it;
+            large, so to be set to ``None`` by who calls ``compute``.
     """
 
     full_state_update = False
@@ -46,6 +50,7 @@ class CrossModalRecall(Metric):
         ):
             self.add_state(name, default=[], dist_reduce_fx=None)
         self.expected = (0, 0)
+        self.computed_on: tuple[ImageEmbedding, CaptionEmbedding] | None = None
 
     def reset_gallery(self, images: int, captions: int) -> None:
         """Forget everything and expect a gallery of that many images and captions."""
@@ -90,6 +95,7 @@ class CrossModalRecall(Metric):
     def compute(self) -> dict[str, float]:
         """Figures of the gallery under the protocol ``full``: ``i2t_r1`` … ``t2i_mean_rank`` and ``rsum``."""
         image, caption, owners = self.embeddings()
+        self.computed_on = (image, caption)
         result = evaluate(embedding_tile(image, caption), owners, self.expected[0], processes=current())
         sides = {"i2t": result.i2t, "t2i": result.t2i}
         figures = {f"{name}_{column}": value for name, side in sides.items() for column, value in asdict(side).items()}

@@ -208,6 +208,9 @@ class RetrievalModule(pl.LightningModule):
         self.log("val/selection", sum(figures[name] for name in _SELECTION))
         self.log("val/rsum", figures["rsum"], prog_bar=True)
 
+    def on_validation_end(self) -> None:
+        self.recall.computed_on = None  # the callbacks have seen it
+
     def on_test_epoch_start(self) -> None:
         self._start_gallery(self.trainer.test_dataloaders)
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from selfalign.torch_files import read_torch_file
-from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run, succeed
+from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run, series, succeed
 
 STILL = (*TINY, "backbone=vsrn", "loss.captioning.dropout=0", "training.epochs=1", "data.batch_size=64")
 DDP = "strategy=ddp_cpu"
@@ -83,7 +83,7 @@ def test_torchrun_starts_the_processes_as_well(folder: Path) -> None:
         env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (folder / "torchrun" / "metrics.csv").read_text() == (folder / "two" / "metrics.csv").read_text()
+    assert series(folder / "torchrun") == series(folder / "two")
 
 
 def test_a_batch_that_cannot_be_shared_out_is_one_line(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Sheets of examples, drawn from plain values."""
