@@ -37,6 +37,7 @@ from selfalign.callbacks.stop_together import StopTogether
 from selfalign.callbacks.validate_every import ValidateEvery
 from selfalign.callbacks.validation_lines import ValidationLines
 from selfalign.checkpoint import Provenance, read_checkpoint, write_checkpoint
+from selfalign.comparison import ranks_file
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.distributed import current
 from selfalign.errors import UserError
@@ -205,13 +206,14 @@ def evaluate_checkpoints(
     """
     if not checkpoints:
         raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
-    galleries, configs, names = [], [], []
+    galleries, configs, names, trained = [], [], [], []
     for path in checkpoints:
         provenance, weights = _read(path, data or {}, original or {})
         module, source, config = _restore(path, provenance, weights, padding, split, data or {})
         names.append(source.names["test"])
         galleries.append(_encode(module, source, strategy))
         configs.append(config)
+        trained.append(provenance.config)
     first = galleries[0]
     for path, gallery in zip(checkpoints, galleries, strict=True):
         if gallery.texts != first.texts:
@@ -230,13 +232,15 @@ def evaluate_checkpoints(
         "padding": padding or configs[0]["padding"],
         "data_root": str(configs[0]["data"]["root"]),
         **environment(),
+        "models": trained,
     }
     if selection is not None:
         record["selection"] = selection
     say(table(results, record))
     if not is_first_process():
         return record
-    save_results(record, run_dir / "results.json")
+    ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
+    save_results(record, run_dir / "results.json")  # last: it says that all else is there
     if embeddings:
         similarity = full_similarity(tile, images, len(first.image_of_caption))
         pairs = [(gallery.image, gallery.caption) for gallery in galleries]
