@@ -69,9 +69,7 @@ def fingerprint(texts: Sequence[str], image_of_caption: Sequence[int]) -> str:
     return digest.hexdigest()
 
 
-def save_ranks(
-    results: Sequence[RetrievalResult], image_of_caption: Tensor, texts: Sequence[str], path: Path
-) -> None:
+def save_ranks(results: Sequence[RetrievalResult], image_of_caption: Tensor, texts: Sequence[str], path: Path) -> None:
     """Write the ranks of one gallery under every protocol that was asked for; nobody ever sees half a file."""
     owners = image_of_caption.cpu().numpy()
     arrays = {"queries": np.array(fingerprint(texts, owners.tolist())), "image_of_caption": owners.astype(np.int32)}
