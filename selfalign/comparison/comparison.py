@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from selfalign.comparison.resampling import (
     RelabellingTest,
     bootstrap,
@@ -74,7 +76,9 @@ class Comparison:
         protocol: of all figures.
         others: further protocols that all runs share.
         split, images, captions: the queries.
+        folds: galleries that the images are ranked in, one after the other; 1 where all are one gallery.
         draws, seed: of the bootstrap.
+        commits: versions of the code that evaluated.
         summaries: settings in the order given.
         baseline: the setting that the others are compared with.
         differences: each of the others against it.
@@ -85,8 +89,10 @@ class Comparison:
     split: str
     images: int
     captions: int
+    folds: int
     draws: int
     seed: int
+    commits: tuple[str, ...]
     summaries: tuple[Summary, ...]
     baseline: Setting
     differences: tuple[Difference, ...]
@@ -116,36 +122,13 @@ def compare(
     settings = group(runs, name)
     baseline = _baseline(settings, against)
     captions = runs[0].captions_per_image
-    drawn = dict(
-        zip(
-            (setting.name for setting in settings),
-            bootstrap([setting.hits for setting in settings], captions, draws, seed),
-            strict=True,
-        )
-    )
-    summaries = []
-    for setting in settings:
-        figures = {figure: Spread.of([one[figure] for one in setting.figures]) for figure in FIGURES}
-        intervals = {figure: interval(column) for figure, column in zip(FIGURES, drawn[setting.name].T, strict=True)}
-        summaries.append(Summary(setting, figures, intervals))
-    found = []
-    for setting in settings:
-        if setting is baseline:
-            continue
-        one, other = ([run[RSUM] for run in side.figures] for side in (setting, baseline))
-        p = sign_flip_p(contributions(setting.hits, baseline.hits, captions), draws, seed)
-        found.append(
-            Difference(
-                setting,
-                baseline,
-                statistics.fmean(one) - statistics.fmean(other),
-                interval(drawn[setting.name][:, -1] - drawn[baseline.name][:, -1]),
-                p,
-                p,
-                relabelling(one, other, draws, seed),
-                tuple(differences(setting, baseline)),
-            )
-        )
+    drawn = bootstrap([setting.hits for setting in settings], captions, draws, seed)
+    reference = drawn[settings.index(baseline)]
+    found = [
+        _difference(setting, baseline, interval(own[:, -1] - reference[:, -1]), captions, draws, seed)
+        for setting, own in zip(settings, drawn, strict=True)
+        if setting is not baseline
+    ]
     corrected = holm([one.p for one in found])
     return Comparison(
         protocol=name,
@@ -153,11 +136,35 @@ def compare(
         split=runs[0].split,
         images=len(captions),
         captions=int(captions.sum()),
+        folds=runs[0].protocols[name].folds,
         draws=draws,
         seed=seed,
-        summaries=tuple(summaries),
+        commits=tuple(sorted({str(run.commit) for run in runs})),
+        summaries=tuple(_summary(setting, own) for setting, own in zip(settings, drawn, strict=True)),
         baseline=baseline,
         differences=tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True)),
+    )
+
+
+def _summary(setting: Setting, drawn: np.ndarray) -> Summary:
+    figures = {figure: Spread.of([run[figure] for run in setting.figures]) for figure in FIGURES}
+    return Summary(setting, figures, {name: interval(column) for name, column in zip(FIGURES, drawn.T, strict=True)})
+
+
+def _difference(
+    setting: Setting, baseline: Setting, found: tuple[float, float], captions: np.ndarray, draws: int, seed: int
+) -> Difference:
+    one, other = ([run[RSUM] for run in side.figures] for side in (setting, baseline))
+    p = sign_flip_p(contributions(setting.hits, baseline.hits, captions), draws, seed)
+    return Difference(
+        setting=setting,
+        baseline=baseline,
+        rsum=statistics.fmean(one) - statistics.fmean(other),
+        interval=found,
+        p=p,
+        corrected=p,
+        seeds=relabelling(one, other, draws, seed),
+        differs=tuple(differences(setting, baseline)),
     )
 
 

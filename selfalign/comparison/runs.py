@@ -31,10 +31,12 @@ class Measured:
         figures: the six recalls in percent and ``rsum``, as in ``results.json``.
         hits: (N, 6) int64, of each image the queries with a right answer in the first 1, 5, 10: the image itself (0
             or 1), then its captions (0 to 5). Everything that resampling images needs.
+        folds: galleries that the images are ranked in; 1 where all are one gallery.
     """
 
     figures: Mapping[str, float]
     hits: np.ndarray
+    folds: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Run:
         models: the configurations that the models were trained with; more than one of an ensemble.
         padding: that of the evaluation.
         split: the evaluated one.
+        commit: of the code that evaluated; ``None`` where it was not known.
         queries: fingerprint of captions and their images.
         captions_per_image: (N,) int64.
         protocols: by name, in the order of the evaluation.
@@ -55,6 +58,7 @@ class Run:
     models: tuple[Mapping[str, Any], ...]
     padding: str
     split: str
+    commit: str | None
     queries: str
     captions_per_image: np.ndarray
     protocols: Mapping[str, Measured]
@@ -126,7 +130,16 @@ def read_run(folder: Path) -> Run:
             f"run {folder}: {NAME} and results.json do not belong together: its ranks give other figures; "
             f"{_EVALUATE_AGAIN}"
         )
-    return Run(folder, models, padding, split, ranks.queries, np.bincount(ranks.image_of_caption), measured)
+    return Run(
+        folder,
+        models,
+        padding,
+        split,
+        None if record.get("git_commit") is None else str(record["git_commit"]),
+        ranks.queries,
+        np.bincount(ranks.image_of_caption),
+        measured,
+    )
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -161,4 +174,4 @@ def _measure(ranks: QueryRanks, found: ProtocolRanks) -> Measured:
     ]
     total = sum(sum(recalls[start : start + 3]) for start in (0, 3))
     hits = np.concatenate([of_images, np.stack(owned, axis=1)], axis=1).astype(np.int64)
-    return Measured(dict(zip(RECALLS, recalls, strict=True)) | {RSUM: total}, hits)
+    return Measured(dict(zip(RECALLS, recalls, strict=True)) | {RSUM: total}, hits, len(folds))

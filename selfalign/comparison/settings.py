@@ -56,10 +56,21 @@ def model_name(model: Mapping[str, Any]) -> str:
     """Backbone and loss of a configuration, as ``camera selfalign``."""
     loss = model["loss"]
     try:
-        terms = [float(loss[term]["weight"]) > 0 for term in ("concept", "context")]
-        return f"{model['backbone']['name']} {LOSSES.get((loss['towers'], *terms), 'other loss')}"
+        terms = {term: float(loss[term]["weight"]) > 0 for term in ("concept", "context")}
+        known = LOSSES.get((loss["towers"], *terms.values()))
+        other = "+".join(term for term, used in terms.items() if used) + f" towers={loss['towers']}"
+        return f"{model['backbone']['name']} {known or other}"
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"configuration: names no backbone and loss ({type(error).__name__}: {error})") from error
+
+
+def model_keys(model: Mapping[str, Any]) -> dict[str, str]:
+    """The values of a configuration that can matter, by dotted key; 1 and 1.0 are one value."""
+    return {key: _text(value) for key, value in flat(dict(model)).items() if key not in WITHOUT_EFFECT}
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def group(runs: Sequence[Run], protocol: str) -> list[Setting]:
@@ -73,7 +84,7 @@ def group(runs: Sequence[Run], protocol: str) -> list[Setting]:
     for run in runs:
         groups.setdefault(json.dumps(_keys(run), sort_keys=True), []).append(run)
     for members in groups.values():
-        _require_distinct_seeds(members)
+        require_distinct_seeds(members)
     rows = list(groups.values())
     names = _names([(_base_name(members[0]), _keys(members[0])) for members in rows])
     return [
@@ -130,7 +141,12 @@ def _require_same_queries(runs: Sequence[Run]) -> None:
             )
 
 
-def _require_distinct_seeds(runs: Sequence[Run]) -> None:
+def require_distinct_seeds(runs: Sequence[Run]) -> None:
+    """Refuse two runs of one setting and seed.
+
+    Raises:
+        UserError: naming both.
+    """
     seen: dict[str, Run] = {}
     for run in runs:
         seeds = str(run.seeds)
@@ -144,9 +160,7 @@ def _require_distinct_seeds(runs: Sequence[Run]) -> None:
 
 def _keys(run: Run) -> dict[str, str]:
     """What makes the setting of a run."""
-    models = [
-        {key: str(value) for key, value in flat(dict(m)).items() if key not in WITHOUT_EFFECT} for m in run.models
-    ]
+    models = [model_keys(model) for model in run.models]
     alike = all(model == models[0] for model in models)
     keys = dict(models[0])
     if len(models) > 1:
@@ -181,4 +195,4 @@ def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
 def _untold(keys: Mapping[str, str], key: str) -> str:
     """A value that the short name does not tell; weights 0 and 1 are what the loss is named after."""
     value = keys.get(key, NOT_GIVEN)
-    return "" if key == "ensemble" or (key in _WEIGHTS and value in ("0.0", "1.0")) else value
+    return "" if key == "ensemble" or (key in _WEIGHTS and value in ("0", "1")) else value
