@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfalign.comparison.comparison import Comparison, Difference, Summary
-from selfalign.comparison.listing import probability, signed, span
+from selfalign.comparison.listing import probability, signed, span, spread
 from selfalign.comparison.runs import RSUM
 from selfalign.errors import UserError
 
@@ -33,6 +33,7 @@ def save_chart(comparison: Comparison, path: Path) -> None:
     rows = len(comparison.summaries), len(comparison.differences)
     figure = Figure(figsize=(9.5, 2.0 + _ROW * sum(rows) + (1.1 if rows[1] else 0)), layout="constrained")
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(h_pad=0.12)
     panels = figure.subplots(2 if rows[1] else 1, 1, squeeze=False, height_ratios=[r + 0.6 for r in rows if r])[:, 0]
     _settings(panels[0], comparison)
     if rows[1]:
@@ -56,9 +57,10 @@ def _settings(axes: Axes, comparison: Comparison) -> None:
         seeds = [run[RSUM] for run in summary.setting.figures]
         if len(seeds) > 1:
             axes.plot(seeds, [place + 0.24] * len(seeds), "|", color=colour, markersize=7, markeredgewidth=1.4)
-        _beside(axes, place, f"{summary.figures[RSUM]}   {span(summary.intervals[RSUM])}")
+        _beside(axes, place, f"{spread(summary.figures[RSUM])}   {span(summary.intervals[RSUM])}")
     labels = [_label(summary) for summary in comparison.summaries]
-    _finish(axes, labels, "rsum: mean, 95 % interval; small marks: single seeds")
+    marks = "; small marks: single seeds" if any(len(one.setting.runs) > 1 for one in comparison.summaries) else ""
+    _finish(axes, labels, f"rsum: mean, 95 % interval{marks}")
 
 
 def _differences(axes: Axes, comparison: Comparison) -> None:
@@ -96,7 +98,7 @@ def _label(summary: Summary) -> str:
 def _finish(axes: Axes, labels: list[str], title: str) -> None:
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title(title, fontsize=10.5, loc="left", pad=8)
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):

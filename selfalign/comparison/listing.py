@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from selfalign.comparison.comparison import Comparison, Difference, Summary
 from selfalign.comparison.runs import RSUM
-from selfalign.sweeps.leaderboard import RECALLS
+from selfalign.sweeps.leaderboard import RECALLS, Spread
 
 _HEADER = ("setting", "seeds", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rsum", "95 % interval of rsum")
 _DIFFERENCES = ("difference", "rsum", "95 % interval", "p", "p (Holm)", "p over seeds")
@@ -41,7 +41,7 @@ def markdown(comparison: Comparison) -> str:
     if comparison.differences:
         lines += [*markdown_table([_DIFFERENCES, *map(_difference_row, comparison.differences)]), ""]
         for one in comparison.differences:
-            lines += [f"- {_escaped(line)}" for line in (sentence(comparison, one), *_remarks(one))]
+            lines += [f"- {_escaped(sentence(comparison, one))}", *(f"  - {_escaped(line)}" for line in _remarks(one))]
         lines.append("")
     return "\n".join([*lines, *(f"- {_escaped(note)}" for note in notes(comparison)), ""])
 
@@ -86,8 +86,13 @@ def notes(comparison: Comparison) -> list[str]:
     found = ["mean ± sample standard deviation over seeds", drawn]
     if comparison.differences:
         found.append(
-            f"p: {comparison.draws:,} sign flips of each image's share of the difference, two-sided, for the trained "
-            "models as they are; p over seeds: the runs with their labels exchanged"
+            f"two-sided tests: p by {comparison.draws:,} sign flips of each image's share of the difference, for the "
+            "trained models as they are; p over seeds by exchanging the labels of runs"
+        )
+    if len(comparison.differences) > 1:
+        found.append(
+            f"Holm's correction is for the {len(comparison.differences)} comparisons made here; intervals and p over "
+            "seeds are not corrected"
         )
     found.append(
         f"ranks are those in the {where}, which stays fixed while queries are drawn: intervals and p are for other "
@@ -104,8 +109,8 @@ def notes(comparison: Comparison) -> list[str]:
 def _title(comparison: Comparison) -> str:
     runs = sum(len(summary.setting.runs) for summary in comparison.summaries)
     return (
-        f"{_counted(len(comparison.summaries), 'setting')}, {_counted(runs, 'run')}, split {comparison.split}, protocol "
-        f"{comparison.protocol}: {comparison.images:,} images, {comparison.captions:,} captions"
+        f"{_counted(len(comparison.summaries), 'setting')}, {_counted(runs, 'run')}, split {comparison.split}, "
+        f"protocol {comparison.protocol}: {comparison.images:,} images, {comparison.captions:,} captions"
     )
 
 
@@ -114,7 +119,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _row(summary: Summary) -> tuple[str, ...]:
-    figures = [str(summary.figures[name]) for name in (*RECALLS, RSUM)]
+    figures = [spread(summary.figures[name]) for name in (*RECALLS, RSUM)]
     return (summary.setting.name, str(len(summary.setting.runs)), *figures, span(summary.intervals[RSUM]))
 
 
@@ -130,8 +135,8 @@ def _remarks(one: Difference) -> list[str]:
     if one.seeds is None:
         found = ["over seeds: not tested, a setting has 1 seed; another seed may give another sign"]
     else:
-        least = f"; {counts} can give no less than {one.seeds.smallest:.2g}" if one.seeds.smallest > 0.01 else ""
-        found = [f"over seeds: {probability('p', one.seeds.p)}, {counts}{least}"]
+        least = f" can give no less than {one.seeds.smallest:.2g}" if one.seeds.smallest > 0.01 else ""
+        found = [f"over seeds: {probability('p', one.seeds.p)} ({counts}{least})"]
     low, high = one.interval
     if low <= 0 <= high and one.p < 0.05:
         found.append("these models differ on these images, but the interval holds 0: other seeds may give another sign")
@@ -139,6 +144,11 @@ def _remarks(one: Difference) -> list[str]:
         more = f"; and {len(one.differs) - _MOST_KEYS} more" if len(one.differs) > _MOST_KEYS else ""
         found.append(f"differs in {'; '.join(one.differs[:_MOST_KEYS])}{more}")
     return found
+
+
+def spread(figure: Spread) -> str:
+    """Mean and standard deviation; of one seed only what it gave."""
+    return f"{figure.mean:.1f}" if figure.deviation is None else str(figure)
 
 
 def signed(value: float) -> str:
@@ -161,13 +171,14 @@ def probability(name: str, value: float) -> str:
     return f"{name} < 0.001" if value < 0.001 else f"{name} = {shown}"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows in columns, the first from the left, figures from the right."""
+def aligned(rows: Sequence[Sequence[str]], *, left: bool = False) -> list[str]:
+    """Rows in columns; all but the first from the right, where figures are, unless ``left``."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
+            cell.ljust(width) if left or not place else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     ]
 
