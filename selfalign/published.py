@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
     options = parser.parse_args()
     table = published()
-    listing = (markdown if options.markdown else text)(table, match(table, read_runs(options.runs), recipe))
+    runs = read_runs(options.runs)
+    listing = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)
     if options.out is None:
         sys.stdout.write(listing)
     else:

@@ -27,13 +27,15 @@ def save_chart(comparison: Comparison, path: Path) -> None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     if path.suffix not in _SUFFIXES:
         raise UserError(f"--chart {path}: expected a name that ends in {', '.join(_SUFFIXES)}")
     rows = len(comparison.summaries), len(comparison.differences)
-    figure = Figure(figsize=(9.5, 2.0 + _ROW * sum(rows) + (1.1 if rows[1] else 0)), layout="constrained")
+    figure = Figure(
+        figsize=(9.5, 2.0 + _ROW * sum(rows) + (1.1 if rows[1] else 0)), layout=ConstrainedLayoutEngine(h_pad=0.12)
+    )
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(h_pad=0.12)
     panels = figure.subplots(2 if rows[1] else 1, 1, squeeze=False, height_ratios=[r + 0.6 for r in rows if r])[:, 0]
     _settings(panels[0], comparison)
     if rows[1]:

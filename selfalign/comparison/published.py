@@ -19,15 +19,22 @@ Recipe = Callable[[str, str, str], Mapping[str, Any]]
 NOT_RUN = "not run here"
 _HEADER = ("test set", "model", "published", "ours", "other runs of it, and what differs")
 _PADDING = "paper"
-_FREE = ("data.root", "data.training_captions", "backbone.bert.cache", "backbone.vocabulary.file")
-"""Where things lie; the queries tell the data set. A cache of BERT's outputs needs dropout off, which is compared."""
-_FREE_GROUPS = ("strategy.", "data.scenes.")
-_COMPARED_ANYWAY = ("strategy.precision", "strategy.limit_train_batches", "strategy.max_steps")
+_FREE = frozenset(
+    f"{group}.{key}"
+    for group, keys in {
+        "strategy": ("strategy", "accelerator", "devices", "num_nodes"),
+        "data": ("root",),
+        "backbone.bert": ("cache",),
+    }.items()
+    for key in keys
+)
+"""What may differ: devices, which compute what one would; where files lie, for the queries tell the data set; a cache of
+BERT's outputs, which needs its dropout off, and that is compared."""
 _MOST_KEYS = 4
 
 
 @dataclass(frozen=True)
-class TestSet:
+class PublishedSet:
     """A published test set and protocol.
 
     Attributes:
@@ -88,7 +95,7 @@ class Published:
     """The published table."""
 
     rows: tuple[PublishedRow, ...]
-    sets: Mapping[str, TestSet]
+    sets: Mapping[str, PublishedSet]
     sources: Mapping[str, str]
     remarks: tuple[str, ...]
 
@@ -99,11 +106,13 @@ class Match:
 
     Attributes:
         row: the published one.
+        protocol: of its test set.
         ours: runs of exactly this setting, one a seed.
         others: runs of this model and test set whose settings differ, each with what differs.
     """
 
     row: PublishedRow
+    protocol: str
     ours: tuple[Run, ...]
     others: tuple[tuple[Run, tuple[str, ...]], ...]
 
@@ -115,7 +124,7 @@ def published() -> Published:
     rows = [row | {"recalls": None if row["recalls"] is None else tuple(row["recalls"])} for row in data["rows"]]
     return Published(
         tuple(PublishedRow(**row) for row in rows),
-        {name: TestSet(**one) for name, one in data["sets"].items()},
+        {name: PublishedSet(**one) for name, one in data["sets"].items()},
         data["sources"],
         tuple(data["remarks"]),
     )
@@ -141,7 +150,7 @@ def match(table: Published, runs: Sequence[Run], recipe: Recipe) -> list[Match]:
         ]
         ours = tuple(run for run, differs in differing if not differs)
         require_distinct_seeds(ours)
-        matches.append(Match(row, ours, tuple(one for one in differing if one[1])))
+        matches.append(Match(row, test_set.protocol, ours, tuple(one for one in differing if one[1])))
     return matches
 
 
@@ -169,28 +178,22 @@ def _differences(run: Run, recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _compared(model: Mapping[str, Any]) -> dict[str, str]:
-    keys = {
-        key: value
-        for key, value in model_keys(model).items()
-        if key in _COMPARED_ANYWAY or not (key in _FREE or key.startswith(_FREE_GROUPS))
-    }
+    keys = {key: value for key, value in model_keys(model).items() if key not in _FREE}
     if (bert := keys.get("backbone.bert.source")) is not None:
         keys["backbone.bert.source"] = Path(bert).name  # a local folder of the same name is the same BERT
     return keys
 
 
-def text(table: Published, matches: Sequence[Match]) -> str:
+def text(table: Published, matches: Sequence[Match], runs: Sequence[Run]) -> str:
     """For a terminal."""
-    return "\n".join(
-        [*aligned([_HEADER, *map(_row, matches)], left=True), "", *(f"- {note}" for note in _notes(table)), ""]
-    )
+    rows = aligned([_HEADER, *map(_row, matches)], left=True)
+    return "\n".join([*rows, "", *(f"- {note}" for note in _notes(table, matches, runs)), ""])
 
 
-def markdown(table: Published, matches: Sequence[Match]) -> str:
+def markdown(table: Published, matches: Sequence[Match], runs: Sequence[Run]) -> str:
     """A table and its sources."""
-    return "\n".join(
-        [*markdown_table([_HEADER, *map(_row, matches)]), "", *(f"- {note}" for note in _notes(table)), ""]
-    )
+    rows = markdown_table([_HEADER, *map(_row, matches)])
+    return "\n".join([*rows, "", *(f"- {note}" for note in _notes(table, matches, runs)), ""])
 
 
 def _row(one: Match) -> tuple[str, ...]:
@@ -204,9 +207,8 @@ def _row(one: Match) -> tuple[str, ...]:
 def _ours(one: Match) -> str:
     if not one.ours:
         return NOT_RUN
-    protocol = published().sets[one.row.set].protocol
     figures = {
-        name: spread(Spread.of([run.protocols[protocol].figures[name] for run in one.ours]))
+        name: spread(Spread.of([run.protocols[one.protocol].figures[name] for run in one.ours]))
         for name in (*RECALLS, RSUM)
     }
     seeds = "1 seed" if len(one.ours) == 1 else f"{len(one.ours)} seeds"
@@ -218,15 +220,19 @@ def _halves(recalls: Sequence[str]) -> str:
 
 
 def _other(one: Match, run: Run, differs: Sequence[str]) -> str:
-    protocol = published().sets[one.row.set].protocol
     more = f" and {len(differs) - _MOST_KEYS} more" if len(differs) > _MOST_KEYS else ""
-    rsum = run.protocols[protocol].figures[RSUM]
+    rsum = run.protocols[one.protocol].figures[RSUM]
     return f"{run.folder}: rsum {rsum:.1f} with {', '.join(differs[:_MOST_KEYS])}{more}"
 
 
-def _notes(table: Published) -> list[str]:
+def _notes(table: Published, matches: Sequence[Match], runs: Sequence[Run]) -> list[str]:
     found = ["i2t R@1/5/10 · t2i R@1/5/10 · rsum; * two-model ensemble; COCO 1K is the mean of five folds"]
     found.append(
         f"ours: the published recipe with padding={_PADDING}, any seed; mean ± sample standard deviation over seeds"
     )
+    placed = {run.folder for one in matches for run in (*one.ours, *(other for other, _ in one.others))}
+    elsewhere = [str(run.folder) for run in runs if run.folder not in placed]
+    if elsewhere:
+        more = f" and {len(elsewhere) - 1} more" if len(elsewhere) > 1 else ""
+        found.append(f"of another test set, loss or ensemble than any row: {elsewhere[0]}{more}")
     return [*found, *table.remarks, *(f"{name}: {source}" for name, source in table.sources.items())]
