@@ -28,8 +28,8 @@ _FREE = frozenset(
     }.items()
     for key in keys
 )
-"""What may differ: devices, which compute what one would; where files lie, for the queries tell the data set; a cache of
-BERT's outputs, which needs its dropout off, and that is compared."""
+"""What may differ: devices, which compute what one would; where files lie, for the queries tell the data set; a cache
+of BERT's outputs, which needs its dropout off, and that is compared."""
 _MOST_KEYS = 4
 
 

@@ -68,7 +68,7 @@ PROMISE = (
         ({"image_of_caption": np.full(5 * IMAGES, 3, np.int32)}, "images without captions"),
         ({"queries": np.array("nonsense")}, "fingerprint"),
         ({"full.i2t": np.array([{"a": 1}], object)}, "object"),
-        ({"more": np.ones(3, np.int32)}, ""),
+        ({"more": np.ones(3, np.int32)}, "no protocol"),
     ],
 )
 def test_values_that_no_evaluation_gives_are_refused(
