@@ -122,13 +122,13 @@ def test_what_else_differs_is_never_hidden_behind_a_short_name(tmp_path: Path) -
         write_run(tmp_path / "d", "loss=baseline", "loss.towers=selfalign", seed=1, signal=0.7),
         write_run(tmp_path / "e", "backbone=vsrn", seed=1, signal=0.5),
     ]
-    found = compare(read_runs(runs), draws=1000, against="camera baseline epochs=3")
+    found = compare(read_runs(runs), draws=1000, against="camera baseline training.epochs=3")
     names = [summary.setting.name for summary in found.summaries]
     assert names == [
-        "camera baseline epochs=3",
-        "camera selfalign epochs=9",
-        "camera selfalign concept.weight=0.5 epochs=3",
-        "camera baseline towers=selfalign epochs=3",
+        "camera baseline training.epochs=3",
+        "camera selfalign training.epochs=9",
+        "camera selfalign concept.weight=0.5 training.epochs=3",
+        "camera baseline towers=selfalign training.epochs=3",
         "vsrn selfalign",
     ]
     assert "training.epochs: 3 → 9" in found.differences[0].differs

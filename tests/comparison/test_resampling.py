@@ -87,7 +87,7 @@ def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say(seeds: in
     trials, covered, rejected, captions = 200, 0, 0, np.full(100, 5)
     for trial in range(trials):
         random = RANDOM([trial, seeds])
-        one, other = (simulated(random, seeds, 100, 0.3, spread) for _ in range(2))
+        one, other = np.split(simulated(random, 2 * seeds, 100, 0.3, spread), 2)
         a, b = bootstrap([one, other], captions, 400, seed=trial)
         low, high = interval(a[:, -1] - b[:, -1])
         covered += low <= 0 <= high
@@ -102,7 +102,7 @@ def test_intervals_without_seeds_are_too_short_where_seeds_differ() -> None:
     covered, captions = 0, np.full(100, 5)
     for trial in range(100):
         random = RANDOM([trial, 9])
-        one, other = (simulated(random, 3, 100, 0.3, 0.4).mean(axis=0, keepdims=True) for _ in range(2))
+        one, other = (side.mean(axis=0, keepdims=True) for side in np.split(simulated(random, 6, 100, 0.3, 0.4), 2))
         a, b = bootstrap([one, other], captions, 400, seed=trial)
         low, high = interval(a[:, -1] - b[:, -1])
         covered += low <= 0 <= high
