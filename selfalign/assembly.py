@@ -153,14 +153,14 @@ def perform(job: Job) -> None:
 
 
 def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
-    from selfalign import experiment
+    from selfalign import experiment, training
     from selfalign.callbacks.wandb_run import ended_with_its_job
     from selfalign.report import result_series
 
     settings = plain.pop("logger").values()
     loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
     with ended_with_its_job(loggers, run_dir):
-        record = experiment.train(plain, run_dir, loggers)
+        record = training.train(plain, run_dir, loggers)
         for logger in loggers:
             logger.log_metrics(result_series(record))
     experiment.say(f"\nrun folder: {_short(run_dir)}")
@@ -217,7 +217,7 @@ def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
     return {str(name): value for name, value in plain.items()}
 
 
-def _loggers(plain: dict[str, Any], run_dir: Path, hydra_config: DictConfig) -> dict[str, dict[str, Any]]:
+def _loggers(plain: dict[str, Any], run_dir: Path, hydra_config: Any) -> dict[str, dict[str, Any]]:
     """The settings of each logger of a training run, completed by what only this process knows."""
     loggers = {}
     for name, settings in plain["logger"].items():
@@ -231,9 +231,7 @@ def _loggers(plain: dict[str, Any], run_dir: Path, hydra_config: DictConfig) -> 
     return loggers
 
 
-def _wandb_run(
-    plain: dict[str, Any], settings: dict[str, Any], run_dir: Path, hydra_config: DictConfig
-) -> dict[str, Any]:
+def _wandb_run(plain: dict[str, Any], settings: dict[str, Any], run_dir: Path, hydra_config: Any) -> dict[str, Any]:
     """What a run is called at W&B, its record, and its id, which is kept in the run folder and used again from there.
 
     ``settings`` win over all of it.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from selfalign.distributed import ALONE, Processes
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, retrieval_ranks
+from selfalign.structures import Ranks
 
 PROTOCOLS = ("full", "coco_1k_5fold")
 _FOLDS = 5
@@ -41,6 +43,7 @@ class RetrievalResult:
         protocol: one of ``PROTOCOLS``.
         images, captions: size of the whole gallery.
         i2t, t2i: image → text and text → image; means over the folds where there are any.
+        ranks: of every query; those of folds one after the other, each within its own gallery.
         folds: the figures of each fold; empty without.
     """
 
@@ -49,6 +52,7 @@ class RetrievalResult:
     captions: int
     i2t: DirectionResult
     t2i: DirectionResult
+    ranks: Ranks = field(repr=False, compare=False)
     folds: tuple[RetrievalResult, ...] = ()
 
     @property
@@ -145,6 +149,7 @@ def evaluate(
         captions,
         _mean([fold.i2t for fold in folds]),
         _mean([fold.t2i for fold in folds]),
+        Ranks(*(torch.cat([getattr(fold.ranks, side) for fold in folds]) for side in ("i2t", "t2i"))),
         folds,
     )
 
@@ -153,7 +158,7 @@ def _gallery(
     tile: Tile, image_of_caption: Tensor, images: range, captions: range, processes: Processes
 ) -> RetrievalResult:
     ranks = retrieval_ranks(tile, image_of_caption, images, captions, processes)
-    return RetrievalResult("full", len(images), len(captions), summarise(ranks.i2t), summarise(ranks.t2i))
+    return RetrievalResult("full", len(images), len(captions), summarise(ranks.i2t), summarise(ranks.t2i), ranks)
 
 
 def _mean(results: list[DirectionResult]) -> DirectionResult:

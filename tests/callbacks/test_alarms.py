@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfalign import experiment, replay
+from selfalign import replay, training
 from selfalign.callbacks import collapse_warnings
 from selfalign.errors import NonFiniteError
 from selfalign.modules.retrieval import RetrievalModule
@@ -30,7 +30,7 @@ def test_a_loss_that_is_no_number_stops_before_the_step_and_can_be_replayed(
 
     monkeypatch.setattr(RetrievalModule, "training_step", poisoned)
     with pytest.raises(NonFiniteError, match=r"step 7: loss .*training.learning_rate") as caught:
-        experiment.train(config, tmp_path, [])
+        training.train(config, tmp_path, [])
     assert "\n" not in str(caught.value)
     output = capsys.readouterr().out
     step = read_reproduction(tmp_path / "reproducer.pt")
@@ -64,7 +64,7 @@ def test_a_replayed_step_has_the_loss_of_the_run(
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", broken)
     config = settings(scan_folder, "camera", "+backbone.bert.scratch.hidden_dropout_prob=0.3")
     with pytest.raises(NonFiniteError, match="gradient norm inf"):
-        experiment.train(config, tmp_path, [])
+        training.train(config, tmp_path, [])
     capsys.readouterr()
     assert replay.main([str(tmp_path / "reproducer.pt")]) == 0
     output = capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_a_collapsed_model_is_told_once_with_what_helps(
         return terms
 
     monkeypatch.setattr(RetrievalModule, "loss_terms", blurred)
-    experiment.train(settings(scan_folder, "vsrn", "loss=baseline", "training.epochs=12"), tmp_path, [])
+    training.train(settings(scan_folder, "vsrn", "loss=baseline", "training.epochs=12"), tmp_path, [])
     output = capsys.readouterr().out
     assert output.count("the ranking loss stays where all similarities are equal") == 1
     assert output.count("encoded alike") == 1
@@ -97,5 +97,5 @@ def test_a_model_that_learns_is_not_warned_of(
     scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(collapse_warnings, "_CHECKS", 2)
-    experiment.train(settings(scan_folder, "vsrn", "training.epochs=12"), tmp_path, [])
+    training.train(settings(scan_folder, "vsrn", "training.epochs=12"), tmp_path, [])
     assert "warning" not in capsys.readouterr().out

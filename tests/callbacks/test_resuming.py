@@ -10,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from selfalign import experiment
+from selfalign import training
 from selfalign.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.callbacks.keep_last import KeepLast
 from selfalign.errors import UserError
@@ -53,7 +53,7 @@ def train_until(monkeypatch: pytest.MonkeyPatch, step: int, config: dict[str, An
     with monkeypatch.context() as patch:
         patch.setattr(CollapseWarnings, "on_train_batch_start", crash)
         with pytest.raises(CrashError):
-            experiment.train(config, folder, [])
+            training.train(config, folder, [])
 
 
 def outcome(folder: Path) -> tuple[dict[str, Any], str]:
@@ -89,10 +89,10 @@ def test_a_run_that_goes_on_ends_bit_for_bit_as_one_that_never_stopped(
 ) -> None:
     config = settings(scan_folder, backbone, *overrides)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    expected = experiment.train(config, straight, [])
+    expected = training.train(config, straight, [])
     for step in (8, 14):  # in the middle of two epochs
         train_until(monkeypatch, step, config, broken)
-    got = experiment.train(config, broken, [])
+    got = training.train(config, broken, [])
     (state, rows), (state_again, rows_again) = outcome(straight), outcome(broken)
     assert state["global_step"] == STEPS
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "random", "callbacks"):
@@ -106,10 +106,10 @@ def test_without_the_random_numbers_a_resumed_run_differs(
 ) -> None:
     """That dropout matters in the test above."""
     config = settings(scan_folder, *("camera", *CASES[1][1]))
-    experiment.train(config, tmp_path / "straight", [])
+    training.train(config, tmp_path / "straight", [])
     train_until(monkeypatch, 8, config, tmp_path / "broken")
     monkeypatch.setattr(KeepLast, "on_train_batch_start", lambda *_: None)
-    experiment.train(config, tmp_path / "broken", [])
+    training.train(config, tmp_path / "broken", [])
     states = [outcome(tmp_path / name)[0]["state_dict"] for name in ("straight", "broken")]
     with pytest.raises(AssertionError):
         assert_the_same(*states)
@@ -118,9 +118,9 @@ def test_without_the_random_numbers_a_resumed_run_differs(
 def test_more_epochs_after_the_end_are_those_of_a_longer_run(scan_folder: Path, tmp_path: Path) -> None:
     long = settings(scan_folder, "vsrn")
     short = settings(scan_folder, "vsrn", "training.epochs=2")
-    experiment.train(long, tmp_path / "straight", [])
-    experiment.train(short, tmp_path / "extended", [])
-    experiment.train(long, tmp_path / "extended", [])
+    training.train(long, tmp_path / "straight", [])
+    training.train(short, tmp_path / "extended", [])
+    training.train(long, tmp_path / "extended", [])
     (state, rows), (state_again, rows_again) = outcome(tmp_path / "straight"), outcome(tmp_path / "extended")
     assert_the_same(state["state_dict"], state_again["state_dict"])
     assert rows_again == rows
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = settings(scan_folder, "vsrn")
-    experiment.train(config, tmp_path / "straight", [])
+    training.train(config, tmp_path / "straight", [])
     train_until(monkeypatch, 8, config, tmp_path / "broken")
     for damage in ("cut", "flipped", "gone"):
         moved = tmp_path / damage
@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
         else:
             last.unlink()
         capsys.readouterr()
-        experiment.train(config, moved, [])
+        training.train(config, moved, [])
         output = capsys.readouterr().out
         assert ("last.ckpt: damaged" in output) == (damage != "gone")
         assert "previous.ckpt" in output
@@ -162,7 +162,7 @@ def test_two_damaged_checkpoints_are_an_error_not_a_new_start(
     for name in ("last", "previous"):
         (tmp_path / "checkpoints" / f"{name}.ckpt").write_bytes(b"PK")
     with pytest.raises(UserError, match="none of them can be read"):
-        experiment.train(config, tmp_path, [])
+        training.train(config, tmp_path, [])
 
 
 def test_a_run_does_not_go_on_with_other_words(
@@ -173,30 +173,28 @@ def test_a_run_does_not_go_on_with_other_words(
     captions = scan_folder / "train_caps.txt"
     captions.write_text(captions.read_text().replace("dog", "hound").replace("a ", "ein "))
     with pytest.raises(UserError, match="training data have changed"):
-        experiment.train(config, tmp_path / "run", [])
+        training.train(config, tmp_path / "run", [])
 
 
 def test_init_from_takes_the_weights_and_names_what_stays_fresh(
     scan_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = ("training.epochs=1", "loss=baseline", "loss.towers=selfalign")
-    experiment.train(settings(scan_folder, "vsrn", *first), tmp_path / "first", [])
+    training.train(settings(scan_folder, "vsrn", *first), tmp_path / "first", [])
     best = tmp_path / "first" / "checkpoints" / "best.ckpt"
     start = f"init_from={best}"
     capsys.readouterr()
     still = (*first, "training.learning_rate=1e-30", start)
-    experiment.train(settings(scan_folder, "vsrn", *still), tmp_path / "same", [])
+    training.train(settings(scan_folder, "vsrn", *still), tmp_path / "same", [])
     states = [
         torch.load(path, weights_only=True)["state_dict"]
         for path in (best, tmp_path / "same" / "checkpoints" / "best.ckpt")
     ]
     trained = [name for name in states[0] if "running" not in name and "num_batches" not in name]
     assert all(torch.equal(states[0][name], states[1][name]) for name in trained)
-    experiment.train(settings(scan_folder, "vsrn", *still, "loss=selfalign"), tmp_path / "more", [])
+    training.train(settings(scan_folder, "vsrn", *still, "loss=selfalign"), tmp_path / "more", [])
     assert "stay fresh" in capsys.readouterr().out
     with pytest.raises(UserError, match="do not fit the model"):
-        experiment.train(settings(scan_folder, "vsrn", *still, "backbone.width=16"), tmp_path / "b", [])
+        training.train(settings(scan_folder, "vsrn", *still, "backbone.width=16"), tmp_path / "b", [])
     with pytest.raises(UserError, match="another vocabulary"):
-        experiment.train(
-            settings(scan_folder, "vsrn", *still, "backbone.vocabulary.minimum_count=6"), tmp_path / "c", []
-        )
+        training.train(settings(scan_folder, "vsrn", *still, "backbone.vocabulary.minimum_count=6"), tmp_path / "c", [])

@@ -77,6 +77,7 @@ def test_training_leaves_what_others_script_against(runs: Path, name: str) -> No
     files = {str(path.relative_to(runs / name)) for path in (runs / name).rglob("*") if path.is_file()}
     assert {
         "results.json",
+        "ranks.npz",
         "metrics.csv",
         "config.yaml",
         "curves.png",
@@ -136,6 +137,28 @@ def test_an_ensemble_is_the_mean_of_similarities(runs: Path) -> None:
     best = np.array([scores[image, 5 * image : 5 * image + 5].max() for image in range(20)])
     recall = 100 * np.mean((scores >= best[:, None]).sum(axis=1) == 1)
     assert results(runs / "emb-camera-vsrn")["i2t"]["r1"] == pytest.approx(recall)
+
+
+def test_runs_and_ensembles_are_compared_by_the_ranks_that_they_keep(runs: Path) -> None:
+    succeed(
+        "eval.py",
+        "checkpoints=[camera/checkpoints/best.ckpt,vsrn/checkpoints/best.ckpt]",
+        "hydra.run.dir=together",
+        "strategy.accelerator=cpu",
+        cwd=runs,
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "selfalign.compare", "camera", "vsrn", "together", "--against", "vsrn"],
+        cwd=runs,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    for name in ("camera", "vsrn", "together"):
+        assert f"{results(runs / name)['rsum']:.1f}" in done.stdout
+    assert "ensemble of 2 camera selfalign + vsrn selfalign − vsrn selfalign: " in done.stdout
+    assert "20 images" in done.stdout
 
 
 def test_the_same_seed_gives_the_same_numbers(runs: Path) -> None:
