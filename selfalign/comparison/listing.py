@@ -92,9 +92,9 @@ def notes(comparison: Comparison) -> list[str]:
     found = ["mean ± sample standard deviation over seeds", drawn]
     if comparison.differences:
         found.append(
-            f"two-sided tests: p over images by {comparison.draws:,} sign flips of each image's share of the difference, for the "
-            "trained models as they are, so it may be small where other seeds would differ the other way; p over seeds by "
-            "exchanging the labels of runs"
+            f"two-sided tests: p over images by {comparison.draws:,} sign flips of each image's share of the "
+            "difference, for the trained models as they are, so it may be small where other seeds would differ the "
+            "other way; p over seeds by exchanging the labels of runs"
         )
     if len(comparison.differences) > 1:
         found.append(
