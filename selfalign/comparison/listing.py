@@ -9,7 +9,7 @@ from selfalign.comparison.runs import RSUM
 from selfalign.sweeps.leaderboard import RECALLS, Spread
 
 _HEADER = ("setting", "seeds", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rsum", "95 % interval of rsum")
-_DIFFERENCES = ("difference", "rsum", "95 % interval", "p", "p (Holm)", "p over seeds")
+_DIFFERENCES = ("difference", "rsum", "95 % interval", "p over images", "Holm", "p over seeds")
 _MOST_KEYS = 8
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -60,13 +60,19 @@ def sentence(comparison: Comparison, one: Difference) -> str:
     """What a reader needs to judge one difference."""
     counts = (len(one.setting.runs), len(one.baseline.runs))
     seeds = f"{one.setting.seeds} each" if len(set(counts)) == 1 else f"{counts[0]} and {counts[1]} seeds"
-    p = probability("p", one.p)
+    p = f"{probability('p', one.p)} over images"
     if len(comparison.differences) > 1:
         p += f" ({probability('p', one.corrected)} by Holm for {len(comparison.differences)} comparisons)"
     return (
-        f"{one.setting.name} − {one.baseline.name}: {signed(one.rsum)} rsum, 95 % interval {span(one.interval)}, {p}, "
-        f"{seeds}, {comparison.images:,} images"
+        f"{one.setting.name} − {one.baseline.name}: {signed(one.rsum)} rsum, 95 % interval {span(one.interval)} "
+        f"over {_covered(one)}, {p}, {seeds}, {comparison.images:,} images"
     )
+
+
+def _covered(one: Difference) -> str:
+    """What an interval is over."""
+    several = [side.name for side in (one.setting, one.baseline) if len(side.runs) > 1]
+    return {0: "images only", 1: f"images and the seeds of {''.join(several)}"}.get(len(several), "images and seeds")
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -86,8 +92,9 @@ def notes(comparison: Comparison) -> list[str]:
     found = ["mean ± sample standard deviation over seeds", drawn]
     if comparison.differences:
         found.append(
-            f"two-sided tests: p by {comparison.draws:,} sign flips of each image's share of the difference, for the "
-            "trained models as they are; p over seeds by exchanging the labels of runs"
+            f"two-sided tests: p over images by {comparison.draws:,} sign flips of each image's share of the "
+            "difference, for the trained models as they are, so it may be small where other seeds would differ the "
+            "other way; p over seeds by exchanging the labels of runs"
         )
     if len(comparison.differences) > 1:
         found.append(

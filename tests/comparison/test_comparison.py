@@ -98,8 +98,8 @@ def test_a_planted_gain_is_said_in_one_sentence(compared: Comparison) -> None:
     (one,) = compared.differences
     assert one.interval[0] > 0
     pattern = (
-        r"camera selfalign − camera baseline: \+\d+\.\d rsum, 95 % interval \d+\.\d to \d+\.\d, p < 0\.001, "
-        r"3 seeds each, 60 images"
+        r"camera selfalign − camera baseline: \+\d+\.\d rsum, 95 % interval \d+\.\d to \d+\.\d "
+        r"over images and seeds, p < 0\.001 over images, 3 seeds each, 60 images"
     )
     assert re.fullmatch(pattern, sentence(compared, one))
     shown = text(compared)
@@ -137,6 +137,7 @@ def test_what_else_differs_is_never_hidden_behind_a_short_name(tmp_path: Path) -
     assert "by Holm for 4 comparisons" in shown
     assert "another seed may give another sign" in shown
     assert "each setting has 1 seed" in shown
+    assert shown.count(" over images only, p ") == 4
 
 
 def test_what_changes_no_model_makes_no_setting(tmp_path: Path) -> None:

@@ -139,5 +139,6 @@ def test_the_command_shows_the_table_without_runs_and_knows_the_recipes(
     shown = capsys.readouterr().out
     assert shown.count(NOT_RUN) == len(TABLE.rows)
     assert "508.9" in shown
+    assert "that of COCO 1K and COCO 5K only by folder name, split and size" in shown
     own = {key: value for key, value in command.recipe("camera", "coco", "baseline").items() if key != "logger"}
     assert own == recipe("camera", "coco", "baseline")
