@@ -29,7 +29,7 @@ from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.multirun import end_sweep, register_names, sweep_failure
 from selfalign.regular_files import write_whole
-from selfalign.resuming import is_finished, resumed_configuration
+from selfalign.resuming import is_finished, resumed_configuration, started_with
 from selfalign.run_folder import CONFIG, locked, require_fresh
 from selfalign.sweeps.jobs import perform_once
 from selfalign.sweeps.run_names import run_names
@@ -106,8 +106,7 @@ def resume() -> None:
         return
     if is_first_process():
         write_whole(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
-    started = OmegaConf.load(run_dir / ".hydra" / "hydra.yaml").hydra
-    config["logger"] = _loggers(config, run_dir, started)
+    config["logger"] = _loggers(config, run_dir, started_with(run_dir))
     _run(Job("train", config, str(run_dir)))
 
 

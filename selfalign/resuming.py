@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from selfalign.errors import UserError
@@ -53,6 +53,18 @@ def is_finished(folder: Path, config: dict[str, Any]) -> bool:
     except (OSError, ValueError):
         return False
     return config["training"]["epochs"] <= _stored(folder)["training"]["epochs"]
+
+
+def started_with(folder: Path) -> DictConfig:
+    """Hydra's own settings when the run was started.
+
+    Raises:
+        UserError: if they are gone.
+    """
+    path = folder / ".hydra" / "hydra.yaml"
+    if not path.is_file():
+        raise UserError(f"resume: {path} is missing; copy the run folder whole, hidden files too")
+    return OmegaConf.load(path).hydra
 
 
 def _stored(folder: Path) -> dict[str, Any]:

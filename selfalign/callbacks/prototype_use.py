@@ -58,6 +58,12 @@ class PrototypeUse(pl.Callback):
         self._counts: Tensor | None = None
         self._window: deque[Tensor] = deque(maxlen=_WINDOW)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"window": [counts.cpu() for counts in self._window]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._window.extend(state_dict["window"])
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         losses = pl_module.losses
         if isinstance(losses, nn.ModuleDict) and "concept" in losses:
@@ -80,7 +86,7 @@ class PrototypeUse(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         if self._counts is None:
             return
-        counts = current().sum(self._counts)
+        counts = current().sum(self._counts).cpu()
         self._counts = None
         self._window.append(counts)
         figures = {"train/prototype_entropy": normalised_entropy(counts).float()}

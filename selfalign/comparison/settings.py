@@ -14,7 +14,18 @@ from selfalign.errors import UserError
 from selfalign.sweeps.leaderboard import NOT_GIVEN, flat
 from selfalign.sweeps.listing import short_key, short_value
 
-WITHOUT_EFFECT = frozenset({"seed", "logger", "compile", "data.workers", "data.resident", "data.protocol"})
+WITHOUT_EFFECT = frozenset(
+    {
+        "seed",
+        "logger",
+        "compile",
+        "data.workers",
+        "data.resident",
+        "data.protocol",
+        "data.images",
+        "training.save_every",
+    }
+)
 """Keys that do not make another setting: the seed, and what changes no model and no figure."""
 LOSSES = {  # towers, concept alignment, context alignment
     ("original", False, False): "baseline",

@@ -15,6 +15,7 @@ from selfalign.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.callbacks.keep_last import KeepLast
 from selfalign.errors import UserError
 from tests.configs.test_composition import TINY, composed
+from tests.end_to_end.test_commands import series
 
 EPOCHS, STEPS = 3, 15
 
@@ -56,8 +57,8 @@ def train_until(monkeypatch: pytest.MonkeyPatch, step: int, config: dict[str, An
             training.train(config, folder, [])
 
 
-def outcome(folder: Path) -> tuple[dict[str, Any], str]:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True), (folder / "metrics.csv").read_text()
+def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True), series(folder)
 
 
 def assert_the_same(a: Any, b: Any, where: str = "") -> None:
