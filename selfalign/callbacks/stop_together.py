@@ -56,6 +56,11 @@ class StopTogether(pl.Callback):
         if self._asked:
             raise KeyboardInterrupt
 
+    def on_train_end(self, *_: Any) -> None:
+        """The last state is saved by now."""
+        if self._asked:
+            raise KeyboardInterrupt
+
     def _all_know(self, device: torch.device, savable: bool) -> bool:
         """Whether any process was asked; all processes get the same answer at the same step."""
         processes = current()

@@ -232,8 +232,8 @@ def _notes(table: Published, matches: Sequence[Match], runs: Sequence[Run]) -> l
     )
     unsure = [name for name, one in table.sets.items() if one.queries is None]
     found.append(
-        f"a run's test set is known by its captions; that of {' and '.join(unsure)} only by folder name, split and size, "
-        "and training data by nothing: check that they are the published ones"
+        f"a run's test set is known by its captions; that of {' and '.join(unsure)} only by folder name, split and "
+        "size, and training data by nothing: check that they are the published ones"
     )
     placed = {run.folder for one in matches for run in (*one.ours, *(other for other, _ in one.others))}
     elsewhere = [str(run.folder) for run in runs if run.folder not in placed]

@@ -46,6 +46,7 @@ def test_published_settings_are_the_defaults(pair: tuple[str, str]) -> None:
         "epochs": epochs,
         "clip_norm": 2.0,
         "validate_every": 500,
+        "save_every": 500,
     }
     assert (config["seed"], config["data"]["batch_size"], config["data"]["validation_captions"]) == (1024, 128, 5000)
     assert config["backbone"]["width"] == 2048
