@@ -29,7 +29,7 @@ from selfalign.errors import UserError
 from selfalign.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.multirun import end_sweep, register_names, sweep_failure
 from selfalign.regular_files import write_whole
-from selfalign.resuming import is_finished, resumed_configuration, started_with
+from selfalign.resuming import is_finished, resumed_configuration, set_results_aside, started_with
 from selfalign.run_folder import CONFIG, locked, require_fresh
 from selfalign.sweeps.jobs import perform_once
 from selfalign.sweeps.run_names import run_names
@@ -104,9 +104,12 @@ def resume() -> None:
     if is_finished(run_dir, config):
         sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
         return
+    started = started_with(run_dir)
     if is_first_process():
-        write_whole(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
-    config["logger"] = _loggers(config, run_dir, started_with(run_dir))
+        with locked(run_dir):  # its configuration is that of whoever runs in it
+            set_results_aside(run_dir)
+            write_whole(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
+    config["logger"] = _loggers(config, run_dir, started)
     _run(Job("train", config, str(run_dir)))
 
 

@@ -15,6 +15,7 @@ from selfalign.errors import UserError
 from selfalign.run_folder import CONFIG
 
 _ASKED = "resume="
+_RESULTS = "results.json"
 _MAY_DIFFER = ("strategy", "logger", "training.epochs", "data.workers", "data.resident", "data.root")
 
 
@@ -49,10 +50,17 @@ def resumed_configuration(
 def is_finished(folder: Path, config: dict[str, Any]) -> bool:
     """Whether a run has its results and no further epochs are asked for."""
     try:
-        json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        json.loads((folder / _RESULTS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return config["training"]["epochs"] <= _stored(folder)["training"]["epochs"]
+
+
+def set_results_aside(folder: Path) -> None:
+    """Keep the results of fewer epochs under another name: they must not pass for those of the run that goes on."""
+    results = folder / _RESULTS
+    if results.exists():
+        results.replace(folder / f"results_of_{_stored(folder)['training']['epochs']}_epochs.json")
 
 
 def started_with(folder: Path) -> DictConfig:

@@ -19,7 +19,7 @@ _PATIENCE = 3
 class StopTogether(pl.Callback):
     """Ends training once every process knows that one of them was asked to stop.
 
-    What is not asked in vain: a second Ctrl-C, and any signal in validation, end at once; the last state is on disk.
+    A second Ctrl-C, and any of the signals in validation, end it at once; the last state is on disk by then.
 
     Args:
         last: saves the state at that moment.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,21 @@ def test_what_cannot_be_resumed_is_one_line(straight: Path, arguments: tuple[str
     assert done.returncode != 0
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert message in done.stderr
+
+
+def test_results_of_fewer_epochs_do_not_pass_for_those_of_more(straight: Path) -> None:
+    """More epochs are asked for, and that run is stopped; the old results must not be taken for the new ones."""
+    shutil.copytree(straight / "straight", straight / "longer")
+    old = (straight / "longer" / "results.json").read_text()
+    process = start(straight, "resume=longer", "training.epochs=300")
+    for line in process.stdout:
+        if line.startswith("step"):
+            process.send_signal(signal.SIGTERM)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not (straight / "longer" / "results.json").exists()
+    assert (straight / "longer" / "results_of_4_epochs.json").read_text() == old
 
 
 def test_features_that_vanish_or_shrink_in_mid_run_are_one_line_and_the_run_goes_on(straight: Path) -> None:
