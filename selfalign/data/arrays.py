@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import FileIO
 from pathlib import Path
 
@@ -19,7 +20,8 @@ class DiskArray:
 
     The header is checked against the size of the file before anything is read, and no object array is ever loaded.
     Rows are read, not memory-mapped: a file that is cut or lost while it is in use is then an error with a name and
-    not the death of the process. A copy in another process opens the file anew.
+    not the death of the process. Every read names its own place, so that processes that were forked from one, and
+    with it share the open file and its position, never move each other's.
 
     Args:
         path: a ``.npy`` file.
@@ -77,15 +79,15 @@ class DiskArray:
     def _read(self, values: np.ndarray, row: int) -> None:
         """Fill ``values`` from ``row`` on."""
         left = values.reshape(-1).view(np.uint8).data
+        place = self._offset + row * self._row_bytes
         try:
             if self._file is None:
                 self._file = FileIO(self.path)
-            self._file.seek(self._offset + row * self._row_bytes)
             while left:
-                read = self._file.readinto(left)
+                read = os.preadv(self._file.fileno(), [left], place)
                 if not read:
                     raise UserError(f"{self.what} {self.path}: row {row} is gone; the file was cut while in use")
-                left = left[read:]
+                left, place = left[read:], place + read
         except OSError as error:
             raise UserError(f"{self.what} {self.path}: row {row} cannot be read ({error.strerror})") from error
 

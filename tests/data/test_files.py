@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from selfalign.data.arrays import DiskArray
 from selfalign.data.captions import read_captions
@@ -135,6 +137,32 @@ def test_rows_are_those_asked_for_in_their_order(tmp_path: Path, dtype: str) -> 
     found = DiskArray(tmp_path / "a.npy", 3, "features").rows(wanted)
     assert found.dtype == dtype
     np.testing.assert_array_equal(found, values[wanted])
+
+
+def test_forked_readers_of_one_array_do_not_move_each_other(tmp_path: Path) -> None:
+    """Loader processes inherit the open file, whose position they share: rows of other images came of it."""
+    values = np.repeat(np.arange(4000, dtype=np.float32)[:, None, None], 500, axis=2)
+    np.save(tmp_path / "a.npy", values)
+    array = DiskArray(tmp_path / "a.npy", 3, "features")
+    array.rows(np.array([0]))  # opens the file, as the checks before a run do
+    order = torch.arange(4000).repeat(5).split(100)
+    loader = DataLoader(
+        _Rows(array), batch_sampler=[part.tolist() for part in order], num_workers=3, collate_fn=_as_it_is
+    )
+    for wanted, found in loader:
+        assert (found == wanted[:, None, None]).all()
+
+
+class _Rows(Dataset):
+    def __init__(self, array: DiskArray) -> None:
+        self.array = array
+
+    def __getitems__(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(rows), self.array.rows(np.array(rows))
+
+
+def _as_it_is(batch: object) -> object:
+    return batch
 
 
 def test_features_that_repeat_every_image_five_times_are_read_once(tmp_path: Path) -> None:
