@@ -21,6 +21,7 @@ from selfalign.data.dataset import (
     open_split,
 )
 from selfalign.data.findings import require
+from selfalign.data.loader_process import leave_stopping_to_the_run
 from selfalign.data.overlap import Contents, overlap_findings
 from selfalign.data.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
@@ -204,6 +205,7 @@ class RetrievalDataModule(pl.LightningDataModule):
             collate_fn=_as_it_is,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            worker_init_fn=leave_stopping_to_the_run,
             generator=torch.Generator(),  # its own: a loader that starts must not move the dropout's numbers
         )
 

@@ -27,6 +27,7 @@ def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -54,14 +55,16 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_saves_and_goes_on(straight: Path, number: signal.Signals) -> None:
+    """A terminal and a cluster signal the whole group, loader processes too."""
     name = number.name
-    process = start(straight, *SMALL, f"hydra.run.dir={name}")
+    process = start(straight, *SMALL, "data.workers=2", f"hydra.run.dir={name}")
     for line in process.stdout:
         if line.startswith("step"):
-            process.send_signal(number)
+            os.killpg(process.pid, number)
             break
-    output, _ = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode != 0
+    assert "Traceback" not in errors
     assert f"resume={name} goes on after step" in output
     assert "going on after step" in succeed("train.py", f"resume={name}", cwd=straight)
     assert_same_runs(straight / "straight", straight / name)
