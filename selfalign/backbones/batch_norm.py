@@ -1,4 +1,4 @@
-"""BatchNorm over the real rows of the whole batch, whichever process holds them."""
+"""BatchNorm over the rows of the whole batch, whichever process holds them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,22 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.distributed import Processes, current
-from selfalign.functional.masking import padded_rows, real_rows
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """``nn.BatchNorm1d`` over the rows that count; parameters and buffers keep their names.
+    """``nn.BatchNorm1d`` over the feature axis; parameters and buffers keep their names.
 
     In training its statistics are those of all processes' rows, on CPU and GPU alike, so that N processes with B/N
-    pairs each normalise as one with B; torch's SyncBatchNorm does so on GPU only and knows no mask.
+    pairs each normalise as one with B; torch's SyncBatchNorm does so on GPU only.
     """
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise (…, D) ``inputs`` with statistics of the rows in ``mask`` (…); the others become zero."""
-        if mask is None:
-            return self._rows(inputs.flatten(0, -2)).view_as(inputs)
-        return padded_rows(self._rows(real_rows(inputs, mask)), mask)
-
-    def _rows(self, rows: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalise (…, D) ``inputs``."""
+        rows = inputs.flatten(0, -2)
         processes = current()
         if processes.size == 1 or not self.training:
-            return super().forward(rows)
-        return self._together(rows, processes)
+            return super().forward(rows).view_as(inputs)
+        return self._together(rows, processes).view_as(inputs)
 
     def _together(self, rows: Tensor, processes: Processes) -> Tensor:
         with torch.autocast(rows.device.type, enabled=False):

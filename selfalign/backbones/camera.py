@@ -13,7 +13,7 @@ from selfalign.backbones.context_head import ContextHead, caption_context, image
 from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.view_summary import ViewSummary
-from selfalign.functional.masking import masked_fill_rows, masked_mean
+from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import (
     CaptionBatch,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _POSITION_WIDTH = 6
+_CAPTIONS_AT_ONCE = 32
 
 
 class CameraImageTower(nn.Module):
@@ -56,9 +57,10 @@ class CameraImageTower(nn.Module):
         regions = self.project(batch.regions.to(self.project.weight.dtype))
         regions = l2_normalize(regions, dim=1)  # (B, R, D), over regions as published
         positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
-        attended = self.attention(regions * positions, residual=regions)
-        views, scores = self.summary(l2_normalize(attended, dim=1))
-        context = self.context(attended) if self.context is not None else None
+        rows = RealRows(regions.shape[:2], None)
+        attended = self.attention(rows.take(regions * positions), residual=rows.take(regions), rows=rows)  # (B·R, D)
+        views, scores = self.summary(l2_normalize(rows.put(attended), dim=1))
+        context = self.context(attended, rows) if self.context is not None else None
         return ImageEncoding(
             embedding=ImageEmbedding(views, image_context(context)),
             concepts=l2_normalize(regions, dim=-1),
@@ -116,25 +118,44 @@ class CameraTextTower(nn.Module):
             self.bert.eval()
         return self
 
-    def words(self, batch: CaptionBatch) -> Tensor:
-        """(B, W, width of BERT): its last layer."""
+    def words(self, batch: CaptionBatch, only_real: bool) -> Tensor:
+        """(B, W, width of BERT): its last layer.
+
+        Where ``only_real`` words count, short captions and long ones go through it apart on the CPU, where the time
+        is that of the products; on a GPU at this size it is that of launching them.
+        """
         if batch.words is not None:
             return batch.words.to(self.project.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
-            return self.bert(input_ids=batch.tokens, attention_mask=batch.mask.long()).last_hidden_state
+            if not only_real or batch.tokens.device.type != "cpu":
+                return self._encoded(batch.tokens, batch.mask)
+            order = batch.lengths.argsort(stable=True)
+            parts = [self._shortened(batch, part) for part in order.split(_CAPTIONS_AT_ONCE)]
+            return torch.cat(parts)[order.argsort()]
+
+    def _shortened(self, batch: CaptionBatch, part: Tensor) -> Tensor:
+        """Words of the captions ``part`` alone, run at the length of their longest and padded again."""
+        width = int(batch.lengths[part].max())
+        encoded = self._encoded(batch.tokens[part, :width], batch.mask[part, :width])
+        return nn.functional.pad(encoded, (0, 0, 0, batch.tokens.shape[1] - width))
+
+    def _encoded(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        return self.bert(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means, statistics and attention see the words in ``countable`` (B, W), ``None`` for all."""
-        words = masked_fill_rows(self.project(self.words(batch)), countable)  # (B, W, D)
+        rows = RealRows(batch.tokens.shape, countable)
+        words = rows.put(self.project(rows.take(self.words(batch, only_real=countable is not None))))  # (B, W, D)
         if self.word_norm:
             words = l2_normalize(words, dim=1)  # over words, as published
-        attended = masked_fill_rows(self.attention(words, residual=words, mask=countable), countable)
+        real = rows.take(words)  # (K, D)
+        attended = self.attention(real, residual=real, rows=rows)  # (K, D)
         update = self.contract(self.dropout(torch.relu(self.expand(attended))))
-        enriched = attended + self.dropout(self.norm(update, countable))
-        context = self.context(attended, countable) if self.context is not None else None
+        enriched = attended + self.dropout(self.norm(update))
+        context = self.context(attended, rows) if self.context is not None else None
         return CaptionEncoding(
             embedding=CaptionEmbedding(
-                l2_normalize(masked_mean(enriched, countable), dim=-1),
+                l2_normalize(rows.mean(enriched), dim=-1),
                 caption_context(context),
             ),
             concepts=l2_normalize(words, dim=-1),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.batch_norm import BatchNorm
-from selfalign.functional.masking import masked_mean
+from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import ContextEncoding
 
@@ -25,19 +25,19 @@ class ContextHead(nn.Module):
         self.local_norm = BatchNorm(width)
         self.gate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> ContextEncoding:
-        """Encode (B, n, D) features, of which those outside ``mask`` (B, n) do not count."""
-        average = masked_mean(features, mask)  # (B, D)
+    def forward(self, features: Tensor, rows: RealRows) -> ContextEncoding:
+        """Encode (K, D) features, the ``rows`` that count of B samples."""
+        average = rows.mean(features)  # (B, D)
         summary = torch.relu(self.summary_norm(self.project(average)))
-        locals_ = l2_normalize(torch.relu(self.local_norm(features, mask)), dim=-1)  # (B, n, D)
+        locals_ = l2_normalize(torch.relu(self.local_norm(features)), dim=-1)  # (K, D)
         gate = torch.sigmoid(self.gate(torch.cat([average, summary], dim=-1)))  # (B, 1)
         fused = gate * average + (1 - gate) * summary
         return ContextEncoding(
             summary=l2_normalize(summary, dim=-1),
-            locals=locals_,
+            locals=rows.put(locals_),
             fused=l2_normalize(fused, dim=-1),
-            mean_local=masked_mean(locals_, mask),
-            mask=mask,
+            mean_local=rows.mean(locals_),
+            mask=rows.mask,
         )
 
 

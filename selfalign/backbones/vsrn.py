@@ -10,6 +10,7 @@ from selfalign.backbones.batch_norm import BatchNorm
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
+from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import (
     CaptionBatch,
@@ -52,7 +53,8 @@ class VsrnImageTower(nn.Module):
         graph = l2_normalize(reasoned, dim=1)
         _, last = self.rnn(graph)  # (1, B, D)
         vector = l2_normalize(self.final_norm(last[0]), dim=-1)
-        context = self.context(reasoned) if self.context is not None else None
+        rows = RealRows(reasoned.shape[:2], None)
+        context = self.context(rows.take(reasoned), rows) if self.context is not None else None
         return ImageEncoding(
             embedding=ImageEmbedding(vector[:, None], image_context(context, fused_first=True)),
             concepts=l2_normalize(regions, dim=-1),
@@ -104,7 +106,8 @@ class VsrnTextTower(nn.Module):
             concepts = padded(l2_normalize(words, dim=-1))
         states = padded(self.rnn(places._replace(data=words))[0].data)
         last = states[torch.arange(len(states), device=states.device), batch.lengths - 1]  # (B, D)
-        context = self.context(states, countable) if self.context is not None else None
+        rows = RealRows(tokens.shape, countable)
+        context = self.context(rows.take(states), rows) if self.context is not None else None
         return CaptionEncoding(
             embedding=CaptionEmbedding(l2_normalize(last, dim=-1), caption_context(context, fused_first=True)),
             concepts=concepts,

@@ -1,4 +1,4 @@
-"""Padded rows: zero them, leave them out of means."""
+"""Padded rows: work on the real ones alone, put them back, take means over them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,39 @@ import torch
 from torch import Tensor
 
 
-def masked_fill_rows(values: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, n, D) ``values`` with zeros in the rows outside ``mask`` (B, n); ``None`` keeps all."""
-    return values if mask is None else values.masked_fill(~mask[..., None], 0.0)
-
-
 def real_rows(values: Tensor, mask: Tensor) -> Tensor:
     """(K, D): the rows of (B, n, D) ``values`` inside (B, n) ``mask``, as ``values[mask]`` but with a fast gradient."""
-    return values.flatten(0, 1).index_select(0, _places(mask))
+    return RealRows(mask.shape, mask).take(values)
 
 
-def padded_rows(rows: Tensor, mask: Tensor) -> Tensor:
-    """(B, n, D): the (K, D) ``rows`` put inside ``mask`` (B, n), in order, and zeros outside."""
-    padded = torch.index_copy(rows.new_zeros(mask.numel(), rows.shape[-1]), 0, _places(mask), rows)
-    return padded.view(*mask.shape, -1)
+class RealRows:
+    """The K rows of (B, n, D) tensors that count, in order: those inside a mask, or all B·n.
 
+    Linear maps, statistics and elementwise work on (K, D) do nothing for padding, half of a batch of captions.
 
-def _places(mask: Tensor) -> Tensor:
-    return mask.flatten().nonzero()[:, 0]
+    Args:
+        shape: (B, n).
+        mask: (B, n) bool, rows that count; ``None`` for all.
+    """
 
+    def __init__(self, shape: torch.Size, mask: Tensor | None) -> None:
+        self.shape = shape
+        self.mask = mask
+        self._places = None if mask is None else mask.flatten().nonzero()[:, 0]
 
-def masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, D) mean of (B, n, D) ``values`` over the rows inside ``mask`` (B, n); ``None`` counts all."""
-    if mask is None:
-        return values.mean(dim=1)
-    return masked_fill_rows(values, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).to(values.dtype)
+    def take(self, values: Tensor) -> Tensor:
+        """(K, D) of (B, n, D) ``values``."""
+        flat = values.flatten(0, 1)
+        return flat if self._places is None else flat.index_select(0, self._places)
+
+    def put(self, rows: Tensor) -> Tensor:
+        """(B, n, D) with the (K, D) ``rows`` at their places and zeros elsewhere."""
+        if self._places is not None:
+            rows = torch.index_copy(rows.new_zeros(self.shape.numel(), rows.shape[-1]), 0, self._places, rows)
+        return rows.view(*self.shape, -1)
+
+    def mean(self, rows: Tensor) -> Tensor:
+        """(B, D) mean over each sample's own of the (K, D) ``rows``."""
+        if self.mask is None:
+            return self.put(rows).mean(dim=1)
+        return self.put(rows).sum(dim=1) / self.mask.sum(dim=1, keepdim=True).to(rows.dtype)

@@ -14,8 +14,8 @@ from selfalign.structures import CaptionEmbedding, ImageEmbedding, Ranks
 Tile = Callable[[slice, slice], Tensor]
 """Similarities (n, m) in fp32 of a slice of the images and a slice of the captions."""
 
-_TILE_IMAGES = 512
-_TILE_CAPTIONS = 2560
+TILE_IMAGES = 512
+TILE_CAPTIONS = 2560
 _CACHED_TILES = 32
 ROUNDING = 1e-6
 """Scores this close are a tie: one pair's product differs by as much between tiles of two shapes in fp32."""
@@ -130,9 +130,9 @@ def _shift(part: slice, whole: range) -> slice:
 
 
 def _grid(images: range, captions: range) -> Iterator[tuple[slice, slice]]:
-    for row in range(images.start, images.stop, _TILE_IMAGES):
-        for column in range(captions.start, captions.stop, _TILE_CAPTIONS):
+    for row in range(images.start, images.stop, TILE_IMAGES):
+        for column in range(captions.start, captions.stop, TILE_CAPTIONS):
             yield (
-                slice(row, min(row + _TILE_IMAGES, images.stop)),
-                slice(column, min(column + _TILE_CAPTIONS, captions.stop)),
+                slice(row, min(row + TILE_IMAGES, images.stop)),
+                slice(column, min(column + TILE_CAPTIONS, captions.stop)),
             )

@@ -157,12 +157,19 @@ def test_bert_is_rebuilt_from_its_settings() -> None:
 
 
 @pytest.mark.parametrize("mode", [True, False])
-def test_masked_batch_norm_is_batch_norm_of_the_real_rows(mode: bool) -> None:
+def test_batch_norm_is_torchs_over_the_last_axis(mode: bool) -> None:
     torch.manual_seed(0)
-    masked, plain = BatchNorm(5).train(mode), torch.nn.BatchNorm1d(5).train(mode)
-    values, mask = torch.randn(3, 4, 5), torch.rand(3, 4) > 0.4
-    found, expected = masked(values, mask), plain(values[mask])
-    torch.testing.assert_close(found[mask], expected)
-    assert found[~mask].eq(0).all()
-    torch.testing.assert_close(masked.running_var, plain.running_var)
-    torch.testing.assert_close(masked(values), plain(values.flatten(0, 1)).view_as(values))
+    ours, plain = BatchNorm(5).train(mode), torch.nn.BatchNorm1d(5).train(mode)
+    values = torch.randn(3, 4, 5)
+    torch.testing.assert_close(ours(values), plain(values.flatten(0, 1)).view_as(values))
+    torch.testing.assert_close(ours.running_var, plain.running_var)
+
+
+def test_bert_encodes_short_and_long_captions_apart_as_together() -> None:
+    tower = build("camera").eval().text_tower
+    lengths = torch.randint(1, 10, (70,), generator=torch.Generator().manual_seed(3))
+    batch = captions(lengths.tolist(), 12)
+    with torch.no_grad():
+        apart, together = tower.words(batch, only_real=True), tower.words(batch, only_real=False)
+    torch.testing.assert_close(apart[batch.mask], together[batch.mask], rtol=0, atol=1e-6)
+    assert not torch.equal(apart, together)  # they do take two ways

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import torch
 
+from selfalign.functional.ranks import TILE_CAPTIONS
 from tests.benchmarks import routines, steps
 from tests.benchmarks.loading import pairs_per_second
 from tests.benchmarks.measure import Factory, Measurement, compare, compare_processes
@@ -76,7 +77,8 @@ def _linear(size: Size, repeats: int) -> None:
     for images in _LINEAR:
         functions = routines.queries(size, images)
         seconds = compare(functions, repeats, size.device)["ours"].seconds
-        _say(f"ranks of 512 captions among {images:>7,} images: {1e9 * seconds / images / 512:8.2f} ns a pair")
+        pairs = TILE_CAPTIONS * images
+        _say(f"ranks of {TILE_CAPTIONS:,} captions among {images:>7,} images: {1e9 * seconds / pairs:8.2f} ns a pair")
 
 
 _RUN = {

@@ -1,14 +1,18 @@
 """The authors' algorithms, from METHOD's words and as slow as theirs; right, but nobody should use them.
 
 Loops over pairs and captions, negatives expanded for every positive, a decoder that always runs 60 steps, a sort for
-every query. They share no code with the routines that they are compared with.
+every query. Of the routines that they are compared with they share the parameters only.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from selfalign.functional.masking import RealRows
 
 _DECODER_STEPS = 60
 
@@ -16,7 +20,8 @@ _DECODER_STEPS = 60
 def concept_alignment(
     regions: Tensor, words: Tensor, lengths: list[int], prototypes: Tensor, student: float = 0.1, teacher: float = 0.05
 ) -> Tensor:
-    """Sinkhorn over all regions, then a loop over the pairs."""
+    """Every word against every prototype, padding too; Sinkhorn over all regions; then a loop over the pairs."""
+    logits = words @ prototypes.T / student  # (B, W, P)
     with torch.no_grad():
         mass = torch.exp(regions.flatten(0, 1) @ prototypes.T / teacher).T  # (P, B·R)
         count, samples = mass.shape
@@ -27,9 +32,8 @@ def concept_alignment(
         assignments = (mass * samples).T.reshape(*regions.shape[:2], -1)
     losses = []
     for pair, length in enumerate(lengths):
-        own = words[pair, :length]
-        chosen = (own @ regions[pair].T).argmax(dim=1)
-        scores = torch.log_softmax(own @ prototypes.T / student, dim=1)
+        chosen = (words[pair, :length] @ regions[pair].T).argmax(dim=1)
+        scores = torch.log_softmax(logits[pair, :length], dim=1)
         losses.append(-(assignments[pair][chosen] * scores).sum(dim=1).mean())
     return torch.stack(losses).mean()
 
@@ -37,15 +41,17 @@ def concept_alignment(
 def context_alignment(
     queries: Tensor, keys: Tensor, counts: Tensor, temperature: float = 0.7, negatives: int = 512
 ) -> Tensor:
-    """One direction; every positive gets its own copy of the negatives, and picks the hardest anew."""
+    """One direction; every positive is put before all negatives, and then picks the hardest of them anew."""
     size, width, _ = keys.shape
     scores = torch.einsum("qd,bnd->qbn", queries, keys) / temperature  # (B, B, n)
     own = torch.eye(size, dtype=torch.bool, device=keys.device)
     positives = scores[own]  # (B, n)
     others = scores.masked_fill(own[..., None] | ~counts[None], -torch.inf).flatten(1)
-    expanded = others[:, None].repeat(1, width, 1)  # (B, n, B·n)
-    hardest = expanded.topk(min(negatives, (size - 1) * width), dim=2).values
-    logits = torch.cat([positives[..., None], hardest], dim=2)
+    expanded = others[:, None].expand(-1, width, -1)  # (B, n, B·n)
+    logits = torch.cat([positives[..., None], expanded], dim=2)
+    if negatives < expanded.shape[2]:
+        hardest = expanded.topk(negatives, dim=2).values
+        logits = torch.cat([positives[..., None], hardest], dim=2)
     terms = -torch.log_softmax(logits, dim=2)[..., 0]
     return ((terms * counts).sum(dim=1) / counts.sum(dim=1)).mean()
 
@@ -114,6 +120,26 @@ def graph_block(block: nn.Module, regions: Tensor) -> Tensor:
     affinity = convolved(block.query, channels).transpose(1, 2) @ convolved(block.key, channels) / regions.shape[1]
     received = convolved(block.output, (affinity @ message.transpose(1, 2)).transpose(1, 2))
     return block.output_norm(received.transpose(1, 2)) + regions
+
+
+def gated_attention(layer: nn.Module, inputs: Tensor, residual: Tensor, rows: RealRows) -> Tensor:
+    """CAMERA's gated self-attention with its weights written out; (K, D) → (K, D), padding included.
+
+    Args:
+        layer: a :class:`selfalign.backbones.gated_attention.GatedSelfAttention`, for its parameters.
+        inputs, residual: (K, D) of all rows.
+        rows: their shape.
+    """
+    query, key, value = (
+        project(inputs).view(*rows.shape, layer.heads, -1).transpose(1, 2)  # (B, heads, n, d)
+        for project in (layer.query, layer.key, layer.value)
+    )
+    width = query.shape[-1]
+    gates = torch.sigmoid(layer.gate(layer.gate_query(query) * layer.gate_key(key)))
+    query, key = query * gates[..., :width], key * gates[..., width:]
+    weights = torch.softmax(query @ key.transpose(2, 3) / math.sqrt(width), dim=-1)  # (B, heads, n, n)
+    attended = (weights @ value).transpose(1, 2).reshape(len(inputs), -1)
+    return layer.norm(attended) + residual
 
 
 def ranking(similarity: Tensor, margin: float = 0.2) -> Tensor:

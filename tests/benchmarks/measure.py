@@ -1,13 +1,12 @@
-"""Times and peak memory of functions that are to be compared, taken alternately in one process."""
+"""Times and peak memory of functions that are to be compared, taken alternately."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
+import json
 import multiprocessing
 import statistics
-import sys
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 Factory = Callable[[], Callable[[], object]]
 """Builds what is to be timed."""
-_SAMPLING = 0.002
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Measurement:
 
     Attributes:
         seconds: median over the repetitions.
-        peak: bytes beyond what was in use before, the largest of the repetitions.
+        peak: bytes of tensors at the highest, beyond those that were there before.
     """
 
     seconds: float
@@ -38,8 +37,8 @@ class Measurement:
 def compare(
     functions: Mapping[str, Callable[[], object]], repeats: int, device: torch.device
 ) -> dict[str, Measurement]:
-    """Call every function once to warm up, then all of them in turn, again and again."""
-    return _alternate({name: partial(_timed, function, device) for name, function in functions.items()}, repeats)
+    """Call every function twice, to warm up and for its memory, then all of them in turn, again and again."""
+    return _alternate({name: partial(_measured, function, device) for name, function in functions.items()}, repeats)
 
 
 def compare_processes(factories: Mapping[str, Factory], repeats: int, device: torch.device) -> dict[str, Measurement]:
@@ -59,70 +58,57 @@ def compare_processes(factories: Mapping[str, Factory], repeats: int, device: to
             process.join()
 
 
-def _alternate(calls: Mapping[str, Callable[[], tuple[float, int]]], repeats: int) -> dict[str, Measurement]:
-    rounds = [{name: call() for name, call in calls.items()} for _ in range(repeats + 1)][1:]
-    return {
-        name: Measurement(
-            statistics.median(found[name][0] for found in rounds), max(found[name][1] for found in rounds)
-        )
-        for name in calls
-    }
+def _alternate(calls: Mapping[str, Callable[[bool], float]], repeats: int) -> dict[str, Measurement]:
+    peaks = {}
+    for name, call in calls.items():
+        call(False)
+        peaks[name] = int(call(True))
+    rounds = [{name: call(False) for name, call in calls.items()} for _ in range(repeats)]
+    return {name: Measurement(statistics.median(found[name] for found in rounds), peaks[name]) for name in calls}
 
 
-def _timed(function: Callable[[], object], device: torch.device) -> tuple[float, int]:
-    """Seconds and peak bytes of a call."""
-    with _PeakMemory(device) as memory:
-        start = time.perf_counter()
+def _measured(function: Callable[[], object], device: torch.device, memory: bool) -> float:
+    """Seconds of a call, or its peak of bytes if ``memory`` is asked for."""
+    gc.collect()
+    if memory:
+        return _peak_on_gpu(function, device) if device.type == "cuda" else _peak_on_cpu(function)
+    start = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _peak_on_gpu(function: Callable[[], object], device: torch.device) -> int:
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    function()
+    return torch.cuda.max_memory_allocated(device) - before
+
+
+def _peak_on_cpu(function: Callable[[], object]) -> int:
+    """The same of torch's CPU allocator, which keeps no such account: summed up from the profiler's trace."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
         function()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        elapsed = time.perf_counter() - start
-    return elapsed, memory.bytes
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trace.json")
+        found.export_chrome_trace(str(path))
+        events = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
+    changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
+    used = peak = 0
+    for _, change in changes:
+        used += change
+        peak = max(peak, used)
+    return peak
 
 
 def _serve(factory: Factory, device: torch.device, pipe: Connection) -> None:
     torch.manual_seed(0)
     function = factory()
-    while pipe.recv():
-        pipe.send(_timed(function, device))
+    while True:
+        pipe.send(_measured(function, device, pipe.recv()))
 
 
-def _ask(pipe: Connection) -> tuple[float, int]:
-    pipe.send(True)
+def _ask(pipe: Connection, memory: bool) -> float:
+    pipe.send(memory)
     return pipe.recv()
-
-
-class _PeakMemory:
-    """Peak of the device's allocator, or of this process's resident memory, sampled."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.bytes = 0
-
-    def __enter__(self) -> _PeakMemory:
-        gc.collect()
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
-            self._before = torch.cuda.memory_allocated(self._device)
-            return self
-        if sys.platform.startswith("linux"):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        self._before, self._done = _resident(), threading.Event()
-        self._watcher = threading.Thread(target=self._watch)
-        self._watcher.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._device.type == "cuda":
-            self.bytes = torch.cuda.max_memory_allocated(self._device) - self._before
-            return
-        self._done.set()
-        self._watcher.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(_SAMPLING):
-            self.bytes = max(self.bytes, _resident() - self._before)
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

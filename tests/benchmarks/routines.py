@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from selfalign.distributed import Processes
 from selfalign.functional.normalize import l2_normalize
-from selfalign.functional.ranks import embedding_tile, retrieval_ranks
+from selfalign.functional.ranks import TILE_CAPTIONS, TILE_IMAGES, embedding_tile, retrieval_ranks
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import context_contrast
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
@@ -66,15 +68,15 @@ def concept(size: Size) -> Functions:
     words = size.random(*mask.shape, size.width).requires_grad_()
 
     def ours() -> None:
-        words.grad = loss.prototypes.grad = None
         loss(regions, words, mask).backward()
+        words.grad = loss.prototypes.grad = None
 
     def theirs() -> None:
-        words.grad = loss.prototypes.grad = None
         prototypes = loss.prototypes
         with torch.no_grad():
             prototypes.copy_(l2_normalize(prototypes, dim=1))
         authors.concept_alignment(regions, words, lengths, prototypes).backward()
+        words.grad = loss.prototypes.grad = None
 
     def bare() -> None:
         with torch.no_grad():
@@ -102,13 +104,13 @@ def context(size: Size) -> Functions:
             leaf.grad = None
 
     def ours() -> None:
-        clear()
         (context_contrast(image, words, mask) + context_contrast(caption, regions, None)).backward()
+        clear()
 
     def theirs() -> None:
-        clear()
         first = authors.context_alignment(image, words, mask)
         (first + authors.context_alignment(caption, regions, every)).backward()
+        clear()
 
     def bare() -> None:
         with torch.no_grad():
@@ -138,10 +140,10 @@ def scoring(size: Size, sample: int = 40) -> Functions:
         retrieval_ranks(embedding_tile(image, caption), owners, range(images), range(captions))
 
     def bare() -> None:
-        for start in range(0, captions, 2560):
-            part = slice(start, start + 2560)
-            for first in range(0, images, 512):
-                rows = slice(first, first + 512)
+        for start in range(0, captions, TILE_CAPTIONS):
+            part = slice(start, start + TILE_CAPTIONS)
+            for first in range(0, images, TILE_IMAGES):
+                rows = slice(first, first + TILE_IMAGES)
                 image.views[rows].flatten(0, 1) @ caption.vector[part].T
                 image.context[rows] @ caption.context[part].T
 
@@ -154,14 +156,24 @@ def scoring(size: Size, sample: int = 40) -> Functions:
     return {"ours": ours, "bare": bare, "theirs": theirs}
 
 
+class _WithoutTheOthers(Processes):
+    """One of several processes that share the tiles of a gallery, when nobody computes the other shares."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        return values
+
+    def max(self, values: Tensor) -> Tensor:
+        return values
+
+
 def queries(size: Size, images: int) -> Functions:
-    """512 caption queries among ``images``, as a share of the whole scoring: how its cost grows with the gallery."""
-    image = ImageEmbedding(size.random(images, 64, unit=False)[:, None], None)
-    caption = CaptionEmbedding(size.random(512, 64, unit=False), None)
-    tile = embedding_tile(image, caption)
+    """The captions of the first column of tiles ranked among ``images``, with embeddings of VSRN + SelfAlign."""
+    image = ImageEmbedding(size.random(images, 1, size.width), size.random(images, 2 * size.width))
+    caption = CaptionEmbedding(size.random(TILE_CAPTIONS, size.width), size.random(TILE_CAPTIONS, 2 * size.width))
+    owners = torch.arange(5 * images) // 5
+    share = _WithoutTheOthers(0, math.ceil(len(owners) / TILE_CAPTIONS))
 
     def ours() -> None:
-        for start in range(0, images, 512):
-            (tile(slice(start, start + 512), slice(0, 512)) >= 0.5).sum(dim=0)
+        retrieval_ranks(embedding_tile(image, caption), owners, range(images), range(len(owners)), share)
 
     return {"ours": ours}

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from selfalign.allocation import keep_freed_memory
 from selfalign.backbones.bert import build_bert
@@ -79,7 +80,25 @@ def training_step(name: str, size: Size, *, kept_bert: bool = False) -> dict[str
     return {
         "ours": partial(_our_step, name, size, kept_bert),
         "theirs": partial(_their_step, name, size),
+        "bare": partial(_bare_products, name, size, kept_bert),
     }
+
+
+def _bare_products(name: str, size: Size, kept_bert: bool) -> Callable[[], object]:
+    """As many operations as our step's products have, in products of all regions by a square matrix."""
+    with FlopCounterMode(display=False) as counted:
+        _our_step(name, size, kept_bert)()
+    rows = size.batch * size.regions
+    times, rest = divmod(counted.get_total_flops(), 2 * rows * size.width**2)
+    left, right = size.random(rows, size.width), size.random(size.width, size.width)
+    last = left[: rest // (2 * size.width**2)]
+
+    def products() -> None:
+        for _ in range(times):
+            left @ right
+        last @ right
+
+    return products
 
 
 def _our_step(name: str, size: Size, kept_bert: bool) -> Callable[[], object]:
@@ -89,7 +108,7 @@ def _our_step(name: str, size: Size, kept_bert: bool) -> Callable[[], object]:
     if kept_bert:
         words = torch.rand(*pairs.captions.tokens.shape, _BERT_WIDTH, device=size.device, dtype=torch.float16)
         pairs = replace(pairs, captions=replace(pairs.captions, words=words))
-    finish = _finish(module)
+    finish = _finish(module, module.configure_optimizers()["optimizer"])
 
     def step() -> None:
         with torch.autocast(size.device.type, torch.bfloat16, enabled=size.dtype == torch.bfloat16):
@@ -105,7 +124,11 @@ def _their_step(name: str, size: Size) -> Callable[[], object]:
     if name == "vsrn":
         for block in module.backbone.image_tower.graph:
             block.forward = partial(authors.graph_block, block)
-    finish = _finish(module)
+    else:
+        module.backbone.text_tower.bert.set_attn_implementation("eager")
+        for tower in (module.backbone.image_tower, module.backbone.text_tower):
+            tower.attention.forward = partial(authors.gated_attention, tower.attention)
+    finish = _finish(module, torch.optim.Adam(module.parameters(), lr=module.optimisation.learning_rate))
 
     def step() -> None:
         images = module.backbone.encode_images(pairs.images)
@@ -115,14 +138,12 @@ def _their_step(name: str, size: Size) -> Callable[[], object]:
     return step
 
 
-def _finish(module: RetrievalModule) -> Callable[[Tensor], None]:
-    optimizer = module.configure_optimizers()["optimizer"]
-
+def _finish(module: RetrievalModule, optimizer: torch.optim.Optimizer) -> Callable[[Tensor], None]:
     def finish(total: Tensor) -> None:
-        optimizer.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 2.0)
         optimizer.step()
+        optimizer.zero_grad()
 
     return finish
 

@@ -28,8 +28,8 @@ def test_equal_sorting_on_scores_full_of_ties(data: st.DataObject) -> None:
     seed = data.draw(st.integers(0, 10_000))
     scores = np.random.default_rng(seed).integers(0, levels, (images, len(owners))).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_TILE_IMAGES", data.draw(st.integers(1, 5)))
-        patch.setattr(module, "_TILE_CAPTIONS", data.draw(st.integers(1, 7)))
+        patch.setattr(module, "TILE_IMAGES", data.draw(st.integers(1, 5)))
+        patch.setattr(module, "TILE_CAPTIONS", data.draw(st.integers(1, 7)))
         patch.setattr(module, "_CACHED_TILES", data.draw(st.integers(0, 3)))
         found = retrieval_ranks(
             tile_of(torch.from_numpy(scores)), torch.tensor(owners), range(images), range(len(owners))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from selfalign.functional.masking import masked_mean
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.similarity import joint_embeddings, multi_view_similarity, pair_similarity
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
@@ -64,10 +63,3 @@ def test_normalising_a_zero_vector_gives_zero_and_a_finite_gradient() -> None:
 def test_normalising_is_over_the_axis_that_is_named(dim: int) -> None:
     values = torch.randn(3, 4, 5)
     torch.testing.assert_close(l2_normalize(values, dim=dim), values / values.norm(dim=dim, keepdim=True))
-
-
-def test_masked_mean_counts_real_rows_only() -> None:
-    values = torch.randn(2, 3, 4)
-    mask = torch.tensor([[True, True, False], [True, False, False]])
-    torch.testing.assert_close(masked_mean(values, mask), torch.stack([values[0, :2].mean(0), values[1, 0]]))
-    torch.testing.assert_close(masked_mean(values, None), values.mean(dim=1))
