@@ -74,11 +74,10 @@ def _loading(size: Size, repeats: int) -> None:
 
 
 def _linear(size: Size, repeats: int) -> None:
+    found = compare({str(images): routines.queries(size, images) for images in _LINEAR}, repeats, size.device)
     for images in _LINEAR:
-        functions = routines.queries(size, images)
-        seconds = compare(functions, repeats, size.device)["ours"].seconds
-        pairs = TILE_CAPTIONS * images
-        _say(f"ranks of {TILE_CAPTIONS:,} captions among {images:>7,} images: {1e9 * seconds / pairs:8.2f} ns a pair")
+        cost = 1e9 * found[str(images)].seconds / (TILE_CAPTIONS * images)
+        _say(f"ranks of {TILE_CAPTIONS:,} captions among {images:>7,} images: {cost:8.2f} ns a pair")
 
 
 _RUN = {

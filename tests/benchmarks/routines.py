@@ -166,7 +166,7 @@ class _WithoutTheOthers(Processes):
         return values
 
 
-def queries(size: Size, images: int) -> Functions:
+def queries(size: Size, images: int) -> Callable[[], object]:
     """The captions of the first column of tiles ranked among ``images``, with embeddings of VSRN + SelfAlign."""
     image = ImageEmbedding(size.random(images, 1, size.width), size.random(images, 2 * size.width))
     caption = CaptionEmbedding(size.random(TILE_CAPTIONS, size.width), size.random(TILE_CAPTIONS, 2 * size.width))
@@ -176,4 +176,4 @@ def queries(size: Size, images: int) -> Functions:
     def ours() -> None:
         retrieval_ranks(embedding_tile(image, caption), owners, range(images), range(len(owners)), share)
 
-    return {"ours": ours}
+    return ours

@@ -12,11 +12,12 @@ from tests.configs.test_composition import composed
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    python (train|eval)\.py ([^#\n]*)", README, re.MULTILINE)
+COMMANDS += re.findall(r"`[^`]*\b(train|eval)\.py ([^`]+)`", re.sub(r"^    .*$", "", README, flags=re.MULTILINE))
 _SWEPT = re.compile(r"^([\w.]+=[^,\[\]]+),.*$")
 
 
 def test_there_are_commands() -> None:
-    assert len(COMMANDS) > 8
+    assert len(COMMANDS) > 12
 
 
 @pytest.mark.parametrize(("program", "line"), COMMANDS)
