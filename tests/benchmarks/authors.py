@@ -57,11 +57,17 @@ def context_alignment(
 
 
 def multi_view_similarity(views: Tensor, captions: Tensor) -> Tensor:
-    """(N, M) from (N, V, D) and (M, D): one caption after the other against all views of all images."""
+    """(N, M) from (N, V, D) and (M, D): every caption in turn, spread out over the images."""
     columns = []
     for caption in captions:
-        columns.append((views @ caption).max(dim=1).values)
+        spread = caption.expand(len(views), 1, -1)  # (N, 1, D)
+        columns.append((spread @ views.transpose(1, 2))[:, 0].max(dim=1).values)
     return torch.stack(columns, dim=1)
+
+
+def order(scores: np.ndarray) -> np.ndarray:
+    """All answers of a query, best first."""
+    return np.argsort(scores)[::-1]
 
 
 def retrieval_ranks(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,12 +75,11 @@ def retrieval_ranks(similarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     images, captions = similarity.shape
     i2t = np.zeros(images)
     for image in range(images):
-        order = np.argsort(similarity[image])[::-1]
-        i2t[image] = min(np.where(order == caption)[0][0] for caption in range(5 * image, 5 * image + 5))
+        found = order(similarity[image])
+        i2t[image] = min(np.where(found == caption)[0][0] for caption in range(5 * image, 5 * image + 5))
     t2i = np.zeros(captions)
     for caption in range(captions):
-        order = np.argsort(similarity[:, caption])[::-1]
-        t2i[caption] = np.where(order == caption // 5)[0][0]
+        t2i[caption] = np.where(order(similarity[:, caption]) == caption // 5)[0][0]
     return i2t, t2i
 
 
