@@ -121,8 +121,8 @@ class CameraTextTower(nn.Module):
     def words(self, batch: CaptionBatch, only_real: bool) -> Tensor:
         """(B, W, width of BERT): its last layer.
 
-        Where ``only_real`` words count, short captions and long ones go through it apart on the CPU, where the time
-        is that of the products; on a GPU at this size it is that of launching them.
+        Where ``only_real`` words count, short captions and long ones go through it apart on the CPU, whose time goes
+        by words, padding too; on a GPU, not measured, all go at once.
         """
         if batch.words is not None:
             return batch.words.to(self.project.weight.dtype)
