@@ -133,7 +133,7 @@ def gallery(size: Size, images: int) -> tuple[ImageEmbedding, CaptionEmbedding, 
 
 
 def scoring(size: Size, sample: int = 40) -> Functions:
-    """Ranks of a gallery; the authors' loops are timed on ``sample`` of its captions and as many of its images."""
+    """Ranks of a gallery; the authors' loops are timed on ``sample`` captions and a fifth as many images."""
     image, caption, owners = gallery(size, size.images)
     images, captions = size.images, 5 * size.images
     repeated = image.context[:, None].expand(-1, size.views, -1)
