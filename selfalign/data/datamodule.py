@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,9 @@ from selfalign.data.word_features import WordFeatures
 from selfalign.distributed import current
 from selfalign.errors import UserError
 from selfalign.structures import PairBatch
+
+# The platform's own, which comes first: within a job of joblib's the default is one that cannot start a loader process.
+_START_METHOD = multiprocessing.get_all_start_methods()[0]
 
 
 class RetrievalDataModule(pl.LightningDataModule):
@@ -204,6 +208,7 @@ class RetrievalDataModule(pl.LightningDataModule):
             batch_sampler=batches,
             collate_fn=_as_it_is,
             num_workers=self.workers,
+            multiprocessing_context=_START_METHOD if self.workers else None,
             persistent_workers=self.workers > 0,
             worker_init_fn=leave_stopping_to_the_run,
             generator=torch.Generator(),  # its own: a loader that starts must not move the dropout's numbers

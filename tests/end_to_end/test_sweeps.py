@@ -195,10 +195,10 @@ def test_a_search_in_two_processes_ends_with_a_leaderboard_and_is_repeated_for_n
     for plugin in ("optuna_sweeper", "joblib_launcher"):
         pytest.importorskip(f"hydra_plugins.hydra_{plugin}", reason="needs the extra 'sweep'")
     search = ("sweep=optuna", "hydra.sweeper.n_trials=2", "loss.concept.weight=interval(0.25,4)")
-    parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2")
+    parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2", "data.workers=1")
     succeed("train.py", "-m", *SMOKE, *search, *parallel, "hydra.sweep.dir=search", cwd=folder)
     before = done(folder / "search")
     assert len(before) == len(board(folder / "search")) == 2
-    succeed("train.py", "-m", *SMOKE, *search, "hydra.sweeper.n_jobs=2", "hydra.sweep.dir=search", cwd=folder)
+    succeed("train.py", "-m", *SMOKE, *search, *parallel[2:], "hydra.sweep.dir=search", cwd=folder)
     assert done(folder / "search") == before
     assert (folder / "search" / "optimization_results.yaml").exists()
