@@ -104,7 +104,6 @@ def with_hydra(*overrides: str) -> DictConfig:
 
 
 def test_a_search_composes() -> None:
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="needs the extra 'sweep'")
     sweeper = with_hydra("sweep=optuna", "hydra.sweeper.n_trials=5").sweeper
     assert sweeper._target_.endswith("OptunaSweeper")
     assert (sweeper.direction, sweeper.n_trials, sweeper.sampler.seed) == ("maximize", 5, 1)
@@ -128,7 +127,6 @@ SLURM = (
 )
 def test_launchers_compose_with_a_sweep(launcher: str, settings: tuple[str, ...]) -> None:
     plugin = launcher.split("_")[0]
-    pytest.importorskip(f"hydra_plugins.hydra_{plugin}_launcher", reason="needs the extra 'sweep'")
     hydra = with_hydra(f"hydra/launcher={launcher}", *(f"hydra.launcher.{setting}" for setting in settings))
     assert plugin in hydra.launcher._target_
     assert {f"{name}={hydra.launcher[name]}" for name in (setting.split("=")[0] for setting in settings)} == set(

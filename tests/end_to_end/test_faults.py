@@ -62,7 +62,7 @@ def test_a_stopped_run_saves_and_goes_on(straight: Path, number: signal.Signals)
         if line.startswith("step"):
             os.killpg(process.pid, number)
             break
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "Traceback" not in errors
     assert f"resume={name} goes on after step" in output
@@ -134,7 +134,7 @@ def test_results_of_fewer_epochs_do_not_pass_for_those_of_more(straight: Path) -
         if line.startswith("step"):
             process.send_signal(signal.SIGTERM)
             break
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode != 0
     assert not (straight / "longer" / "results.json").exists()
     assert (straight / "longer" / "results_of_4_epochs.json").read_text() == old
@@ -150,7 +150,7 @@ def test_features_that_vanish_or_shrink_in_mid_run_are_one_line_and_the_run_goes
             os.truncate(features, len(content) // 2)
             features.unlink()
             break
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     features.write_bytes(content)
     assert process.returncode != 0
     lines = errors.strip().splitlines()
