@@ -185,12 +185,20 @@ def _attempt(folder: Path, describe: Callable[[], str], perform: Callable[[], No
     except UserError as error:
         _record_failure(folder, " ".join(str(error).split()), "")
     except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        _record_failure(folder, line[:300], traceback.format_exc())
+        _record_failure(folder, _one_line(error), traceback.format_exc())
     else:
         results = _read_results(folder)
         return None if results is None else float(results["selection"])
     return None
+
+
+def _one_line(error: BaseException) -> str:
+    """The error, and what it began with: cleaning up after an error often ends in another that says nothing."""
+    first = error
+    while first.__context__ is not None and not first.__suppress_context__:
+        first = first.__context__
+    described = [f"{type(shown).__name__}: {' '.join(str(shown).split())}"[:300] for shown in (error, first)]
+    return described[0] if first is error else f"{described[0]} (after {described[1]})"
 
 
 def _holds_results_of(folder: Path, description: str) -> bool:

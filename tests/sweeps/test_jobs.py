@@ -161,6 +161,15 @@ def test_a_bug_leaves_its_trace(tmp_path: Path) -> None:
     assert (first, second) == ("ZeroDivisionError: by zero", "Traceback (most recent call last):")
 
 
+def test_an_error_of_the_cleaning_up_does_not_hide_what_it_began_with(tmp_path: Path) -> None:
+    work = Work(tmp_path / "job")
+    work.error = RuntimeError("no iterator")
+    work.error.__context__ = AttributeError("no 'env'")
+    assert work.once() is None
+    first, *_ = (work.folder / "failure.txt").read_text().splitlines()
+    assert first == "RuntimeError: no iterator (after AttributeError: no 'env')"
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
 def test_an_interruption_is_no_failure_and_ends_the_sweep(tmp_path: Path, error: BaseException) -> None:
     work = Work(tmp_path / "job")
