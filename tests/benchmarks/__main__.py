@@ -126,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--images", type=int, default=5000, help="gallery of the scoring routine")
     parser.add_argument(
-        "--precision", choices=("32", "bf16"), default="32", help="bf16: our steps, by autocast; the authors' stay in fp32"
+        "--precision", choices=("32", "bf16"), default="32", help="bf16: our steps, by autocast; theirs stay in fp32"
     )
     parser.add_argument("--repeats", type=int, default=5, help="of short routines; long ones take a quarter")
     arguments = parser.parse_args()
