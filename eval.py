@@ -3,13 +3,13 @@
 import hydra
 from omegaconf import DictConfig
 
-from selfalign import assembly
+from selfalign.commands import hydra_app
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="eval")
 def main(config: DictConfig) -> None:
-    assembly.evaluate(config)
+    hydra_app.evaluate(config)
 
 
 if __name__ == "__main__":
-    assembly.launch(main)
+    hydra_app.launch(main)

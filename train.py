@@ -3,13 +3,13 @@
 import hydra
 from omegaconf import DictConfig
 
-from selfalign import assembly
+from selfalign.commands import hydra_app
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(config: DictConfig) -> float | None:
-    return assembly.train(config)
+    return hydra_app.train(config)
 
 
 if __name__ == "__main__":
-    assembly.launch(assembly.resume if assembly.asks_to_resume() else main)
+    hydra_app.launch(hydra_app.resume if hydra_app.asks_to_resume() else main)

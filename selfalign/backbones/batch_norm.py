@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.distributed import Processes, current
+from selfalign.processes.exchange import Processes, current
 
 
 class BatchNorm(nn.BatchNorm1d):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from selfalign.errors import UserError
-from selfalign.torch_files import read_torch_file
+from selfalign.files.torch_files import read_torch_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -11,7 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.check import split_findings
+from selfalign.data.checks.arrays import split_findings
+from selfalign.data.checks.findings import require
+from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.dataset import (
     AlignmentDataset,
     BatchedDataset,
@@ -21,15 +23,13 @@ from selfalign.data.dataset import (
     Split,
     open_split,
 )
-from selfalign.data.findings import require
 from selfalign.data.loader_process import leave_stopping_to_the_run
-from selfalign.data.overlap import Contents, overlap_findings
-from selfalign.data.resident import ResidentFeatures
+from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
-from selfalign.data.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
-from selfalign.data.word_features import WordFeatures
-from selfalign.distributed import current
+from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
+from selfalign.data.text.word_features import WordFeatures
 from selfalign.errors import UserError
+from selfalign.processes.exchange import current
 from selfalign.structures import PairBatch
 
 # The platform's own, which comes first: within a job of joblib's the default is one that cannot start a loader process.

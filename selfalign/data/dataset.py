@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from selfalign.data.arrays import DiskArray
-from selfalign.data.captions import TokenizedCaptions, read_captions
-from selfalign.data.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
-from selfalign.data.kept_text import kept_tokens
 from selfalign.data.layout import SplitFiles, find_split
-from selfalign.data.tokenizers import CaptionTokenizer
-from selfalign.data.word_features import WordFeatures
+from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
+from selfalign.data.text.captions import TokenizedCaptions, read_captions
+from selfalign.data.text.kept_text import kept_tokens
+from selfalign.data.text.tokenizers import CaptionTokenizer
+from selfalign.data.text.word_features import WordFeatures
 from selfalign.errors import UserError
 from selfalign.structures import AlignmentBatch, CaptionBatch, ImageBatch, PairBatch
 
@@ -143,7 +143,7 @@ class PairDataset(BatchedDataset):
 
     Args:
         split: of the pairs.
-        rank, size: of the process, see :class:`selfalign.distributed.Processes`.
+        rank, size: of the process, see :class:`selfalign.processes.exchange.Processes`.
         regions: read them; ``False`` where the device has them.
     """
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfalign.data.features import CAPTIONS_PER_IMAGE
+from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.errors import UserError
-from selfalign.regular_files import read_regular
+from selfalign.files.regular_files import read_regular
 
 _LARGEST_FILE = 64 * 2**20
 _LONGEST = 256

@@ -53,7 +53,7 @@ class SharedBatches(Sampler[list[int]]):
     Args:
         order: (K,) the samples; those of one length beside each other need no padding.
         batch_size: of each batch.
-        rank, size: of the process, see :class:`selfalign.distributed.Processes`.
+        rank, size: of the process, see :class:`selfalign.processes.exchange.Processes`.
         repeat: give a process that gets none the first batch once more, so that every process has something to show;
             its receiver has to drop repeated samples.
     """

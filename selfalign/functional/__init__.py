@@ -1,0 +1,1 @@
+"""Pure functions of tensors: similarities, ranks, norms, masks, Sinkhorn-Knopp."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from selfalign.distributed import ALONE, Processes
 from selfalign.functional.similarity import pair_similarity
+from selfalign.processes.exchange import ALONE, Processes
 from selfalign.structures import CaptionEmbedding, ImageEmbedding, Ranks
 
 Tile = Callable[[slice, slice], Tensor]

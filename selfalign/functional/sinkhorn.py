@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from selfalign.distributed import ALONE, Processes
+from selfalign.processes.exchange import ALONE, Processes
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""The authors' files: their checkpoints and vocabularies become ours, and run nothing on the way."""

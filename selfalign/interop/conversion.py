@@ -8,12 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from selfalign.backbones.bert import read_bert_settings
-from selfalign.checkpoint import Provenance
-from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
+from selfalign.runs.checkpoint import Provenance
 
 _SUFFIXES = (".tar", ".pth")
 
@@ -26,7 +26,7 @@ def is_original(path: Path) -> bool:
 def convert(
     path: Path, vocabulary: Path | None, bert: Path | None, data: dict[str, Any]
 ) -> tuple[Provenance, dict[str, Tensor]]:
-    """What :func:`selfalign.checkpoint.read_checkpoint` gives, for an authors' checkpoint.
+    """What :func:`selfalign.runs.checkpoint.read_checkpoint` gives, for an authors' checkpoint.
 
     The captioner is not in such files, so the captioning loss gets weight 0.
 

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from selfalign.errors import UserError
+from selfalign.files.torch_files import read_torch_file
 from selfalign.interop.parameter_names import CAMERA_IMAGE, CAMERA_TEXT, VSRN_IMAGE, VSRN_TEXT, rename
-from selfalign.torch_files import read_torch_file
 
 
 @dataclass(frozen=True)

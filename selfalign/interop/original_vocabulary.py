@@ -7,10 +7,10 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
-from selfalign.pickled_opcodes import require_modest_pickle
-from selfalign.regular_files import read_regular
+from selfalign.files.pickled_opcodes import require_modest_pickle
+from selfalign.files.regular_files import read_regular
 
 _ALLOWED = frozenset({("__main__", "Vocabulary"), ("vocab", "Vocabulary")})
 _MODULES_OF_OBJECT = frozenset({("copy_reg", "_reconstructor"), ("copyreg", "_reconstructor")})

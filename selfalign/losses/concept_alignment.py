@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.distributed import ALONE, Processes
 from selfalign.functional.masking import real_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.sinkhorn import sinkhorn
+from selfalign.processes.exchange import ALONE, Processes
 
 
 def concept_alignment(

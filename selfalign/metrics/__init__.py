@@ -1,0 +1,1 @@
+"""What is measured: recall in both directions under a protocol, and the alignment of words with regions."""

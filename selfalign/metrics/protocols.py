@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfalign.distributed import ALONE, Processes
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, retrieval_ranks
+from selfalign.processes.exchange import ALONE, Processes
 from selfalign.structures import Ranks
 
 PROTOCOLS = ("full", "coco_1k_5fold")

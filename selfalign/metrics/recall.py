@@ -10,9 +10,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from selfalign.distributed import current
 from selfalign.functional.ranks import embedding_tile
 from selfalign.metrics.protocols import evaluate
+from selfalign.processes.exchange import current
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from selfalign.data.captions import TokenizedCaptions
 from selfalign.data.dataset import PairDataset, Split
-from selfalign.data.features import RegionFeatures
 from selfalign.data.layout import SplitFiles
+from selfalign.data.regions.features import RegionFeatures
 from selfalign.data.sampling import ShuffledBatches
+from selfalign.data.text.captions import TokenizedCaptions
 
 _SECONDS = 4.0
 

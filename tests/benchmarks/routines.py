@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfalign.distributed import Processes
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.ranks import TILE_CAPTIONS, TILE_IMAGES, embedding_tile, retrieval_ranks
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import context_contrast
+from selfalign.processes.exchange import Processes
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 from tests.benchmarks import authors
 

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from selfalign.allocation import keep_freed_memory
 from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.vsrn import Vsrn
+from selfalign.engine.modules.camera import CameraModule
+from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
+from selfalign.engine.modules.vsrn import VsrnModule
 from selfalign.functional.similarity import joint_embeddings
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import ContextAlignmentLoss
 from selfalign.losses.diversity import DiversityLoss, diversity_loss
 from selfalign.losses.ranking import RankingLoss
-from selfalign.modules.camera import CameraModule
-from selfalign.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.modules.vsrn import VsrnModule
+from selfalign.processes.memory import keep_freed_memory
 from selfalign.structures import CaptionBatch, CaptionEncoding, ImageBatch, ImageEncoding, PairBatch
 from tests.benchmarks import authors
 from tests.benchmarks.measure import Factory
@@ -75,7 +75,7 @@ def batch(name: str, size: Size, width: int | None = None) -> PairBatch:
 def training_step(name: str, size: Size, *, kept_bert: bool = False) -> dict[str, Factory]:
     """One step with optimiser and clipping, ours and theirs, each to be built in a process of its own.
 
-    What one keeps of freed memory (:mod:`selfalign.allocation`) would serve the other in the same process.
+    What one keeps of freed memory (:mod:`selfalign.processes.memory`) would serve the other in the same process.
     """
     return {
         "ours": partial(_our_step, name, size, kept_bert),

@@ -10,9 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from selfalign.building import build_data, build_module, build_tokenizer
+from selfalign.engine.building import build_data, build_module, build_tokenizer
+from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
-from selfalign.modules.retrieval import RetrievalModule
 from tests.conftest import write_scan_folder
 
 CONFIGS = Path(__file__).parents[2] / "configs"

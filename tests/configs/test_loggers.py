@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_class
 
-from selfalign import assembly
+from selfalign.commands import hydra_app
 from tests.configs.test_composition import CONFIGS, composed
 
 
@@ -37,9 +37,9 @@ def test_a_run_is_offline_unless_a_key_of_its_server_is_there(
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("WANDB_BASE_URL", server)
-    assert assembly._has_wandb_key() != offline
+    assert hydra_app._has_wandb_key() != offline
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert assembly._has_wandb_key()
+    assert hydra_app._has_wandb_key()
 
 
 def test_several_loggers_compose() -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfalign.data.captions import read_captions
+from selfalign.data.checks.inspection import Inspection
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.data.inspection import Inspection
 from selfalign.data.layout import find_split, require_distinct_files
-from selfalign.data.tokenizers import WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.captions import read_captions
+from selfalign.data.text.tokenizers import WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
 from tests.conftest import CAPTIONS, write_scan_folder
 
@@ -334,11 +334,11 @@ def test_shared_ids_are_a_leak_and_row_numbers_are_not(folder: Path) -> None:
 
 
 def test_a_large_file_is_compared_by_samples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("selfalign.data.overlap._WHOLE_BYTES", 100)
-    monkeypatch.setattr("selfalign.data.overlap._ALL_IMAGES", 5)
-    monkeypatch.setattr("selfalign.data.overlap._SAMPLED_IMAGES", 6)
-    monkeypatch.setattr("selfalign.data.check._WHOLE_BYTES", 100)
-    monkeypatch.setattr("selfalign.data.check._SAMPLED_IMAGES", 6)
+    monkeypatch.setattr("selfalign.data.checks.overlap._WHOLE_BYTES", 100)
+    monkeypatch.setattr("selfalign.data.checks.overlap._ALL_IMAGES", 5)
+    monkeypatch.setattr("selfalign.data.checks.overlap._SAMPLED_IMAGES", 6)
+    monkeypatch.setattr("selfalign.data.checks.arrays._WHOLE_BYTES", 100)
+    monkeypatch.setattr("selfalign.data.checks.arrays._SAMPLED_IMAGES", 6)
     trained_on(folder)
     found = Inspection(folder, boxes=True, full=False)
     for name in SPLITS:

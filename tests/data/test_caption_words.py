@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
 
 CAPTIONS = ["A Dog's ball, isn't it?", "two   dogs  run", "unimaginable words run " * 6 + "ends"]
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfalign.data.checksums import checksum_findings
-from selfalign.data.conversion import Target, convert_tsv
-from selfalign.data.half_precision import to_float16
+from selfalign.data.checks.checksums import checksum_findings
+from selfalign.data.conversion.half_precision import to_float16
+from selfalign.data.conversion.tsv_to_layout import Target, convert_tsv
 from selfalign.errors import UserError
 
 REGIONS, WIDTH, IMAGES = 3, 5, 14
@@ -97,7 +97,8 @@ def test_checksums_name_files_of_their_folder_only(entry: str, tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from selfalign.data import conversion, feature_files
+from selfalign.data.conversion.tsv_to_layout import tsv_to_layout as conversion
+from selfalign.data.conversion.tsv_to_layout import feature_files
 count = 0
 def counted(function):
     def killing(*arguments):

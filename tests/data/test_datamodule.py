@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from selfalign.data.captions import read_captions
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.dataset import overlaps
-from selfalign.data.tokenizers import WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.captions import read_captions
+from selfalign.data.text.tokenizers import WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
 
 

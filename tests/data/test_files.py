@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from selfalign.data.arrays import DiskArray
-from selfalign.data.captions import read_captions
-from selfalign.data.check import check_split
+from selfalign.data.checks.arrays import check_split
 from selfalign.data.dataset import Split, open_split
-from selfalign.data.features import RegionFeatures
 from selfalign.data.layout import find_split, require_distinct_files
-from selfalign.data.tokenizers import WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.text.captions import read_captions
+from selfalign.data.text.tokenizers import WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
 
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from selfalign.callbacks.keep_word_features import KeepWordFeatures
-from selfalign.data import kept_text
-from selfalign.data.arrays import DiskArray
-from selfalign.data.captions import TokenizedCaptions, read_captions
-from selfalign.data.kept_text import kept_tokens, kept_vocabulary
-from selfalign.data.tokenizers import WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
-from selfalign.data.word_features import WordFeatures, write_word_features
+from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.text import kept_text
+from selfalign.data.text.captions import TokenizedCaptions, read_captions
+from selfalign.data.text.kept_text import kept_tokens, kept_vocabulary
+from selfalign.data.text.tokenizers import WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
+from selfalign.data.text.word_features import WordFeatures, write_word_features
+from selfalign.engine.callbacks.keep_word_features import KeepWordFeatures
 from selfalign.errors import UserError
-from tests.modules.test_training import built, trainer
+from tests.engine.modules.test_training import built, trainer
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfalign.data.captions import read_captions
 from selfalign.data.dataset import AlignmentDataset, open_split, overlaps
 from selfalign.data.scenes import ensure_scenes, write_scenes, writer
 from selfalign.data.scenes.composition import COLOURS, compose
 from selfalign.data.scenes.grammar import NOUNS, PLACE_WORDS, SIZE_WORDS, TEXTURE_WORDS, describe
 from selfalign.data.scenes.regions import REGIONS, WIDTH, features
-from selfalign.data.tokenizers import WordPieceTokenizer, WordTokenizer
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.captions import read_captions
+from selfalign.data.text.tokenizers import WordPieceTokenizer, WordTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
 
 SIZES = {"train": 40, "dev": 5, "test": 15}

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfalign.data.captions import TokenizedCaptions, read_captions
-from selfalign.data.tokenizers import (
+from selfalign.data.text.captions import TokenizedCaptions, read_captions
+from selfalign.data.text.tokenizers import (
     WordPieceTokenizer,
     WordTokenizer,
     check_unknown_share,
     tokenizer_from_state,
     unknown_share,
 )
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
 
 TEXTS = ["A dog runs .", "the dog sleeps", "A Cat and a dog", "birds"]

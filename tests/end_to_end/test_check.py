@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfalign import assembly, convert_features
-from selfalign.check import main
+from selfalign.commands import convert_features, hydra_app
+from selfalign.commands.check import main
 from tests.conftest import write_scan_folder
 from tests.data.test_conversion import line
 
@@ -52,7 +52,7 @@ def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     def run_here(folder: Path, *settings: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["check", *arguments(folder, *settings)])
         with pytest.raises(SystemExit) as caught:
-            assembly.launch(main)
+            hydra_app.launch(main)
         return Done(caught.value.code, capsys.readouterr().out)
 
     return run_here

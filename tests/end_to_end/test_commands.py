@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from selfalign.functional.similarity import multi_view_similarity
-from selfalign.report import read_series
+from selfalign.reports.curves import read_series
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from selfalign.report import read_series
+from selfalign.reports.curves import read_series
 from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY
 from tests.wandb_files import OfflineRun, read_offline_run
 

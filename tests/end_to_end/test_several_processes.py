@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfalign.torch_files import read_torch_file
+from selfalign.files.torch_files import read_torch_file
 from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run, series, succeed
 
 STILL = (*TINY, "backbone=vsrn", "loss.captioning.dropout=0", "training.epochs=1", "data.batch_size=64")

@@ -20,18 +20,18 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from selfalign.building import build_module, build_tokenizer
-from selfalign.checkpoint import Provenance, read_checkpoint
-from selfalign.data.arrays import DiskArray
-from selfalign.data.captions import read_captions
-from selfalign.data.checksums import checksum_findings
-from selfalign.data.conversion import Target, convert_tsv
+from selfalign.data.checks.checksums import checksum_findings
+from selfalign.data.conversion.tsv_to_layout import Target, convert_tsv
 from selfalign.data.image_ids import read_image_ids
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.text.captions import read_captions
+from selfalign.data.text.vocabulary import Vocabulary
+from selfalign.engine.building import build_module, build_tokenizer
+from selfalign.engine.evaluation import evaluate_checkpoints
 from selfalign.errors import UserError
-from selfalign.experiment import evaluate_checkpoints
 from selfalign.interop.original_checkpoint import read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
+from selfalign.runs.checkpoint import Provenance, read_checkpoint
 from tests.configs.test_composition import TINY, composed
 from tests.conftest import write_scan_folder
 from tests.data.test_bad_inputs import header

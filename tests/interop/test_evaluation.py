@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from selfalign.engine.evaluation import evaluate_checkpoints, quiet_libraries
 from selfalign.errors import UserError
-from selfalign.experiment import evaluate_checkpoints, quiet_libraries
 
 CASES = ("cam_base", "cam_sa", "vsrn_base", "vsrn_base_coco", "vsrn_sa", "vsrn_sa_coco")
 CPU = {"accelerator": "cpu", "devices": 1}

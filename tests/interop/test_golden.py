@@ -17,19 +17,19 @@ from selfalign.backbones.base import Padding
 from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.vsrn import Vsrn
-from selfalign.building import build_losses
-from selfalign.data.captions import read_captions
 from selfalign.data.dataset import Split, open_split
-from selfalign.data.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
-from selfalign.distributed import ALONE, Shares
+from selfalign.data.text.captions import read_captions
+from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
+from selfalign.engine.building import build_losses
+from selfalign.engine.modules.camera import CameraModule
+from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
+from selfalign.engine.modules.vsrn import VsrnModule
 from selfalign.functional.ranks import embedding_tile
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
 from selfalign.interop.parameter_names import rename_captioner
 from selfalign.metrics.protocols import evaluate
-from selfalign.modules.camera import CameraModule
-from selfalign.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.modules.vsrn import VsrnModule
+from selfalign.processes.exchange import ALONE, Shares
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 CASES = ("cam_base", "cam_sa", "vsrn_base", "vsrn_base_coco", "vsrn_sa", "vsrn_sa_coco")

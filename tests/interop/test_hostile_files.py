@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 import torch
 
-from selfalign.building import build_module, build_tokenizer
-from selfalign.checkpoint import Provenance, read_checkpoint
-from selfalign.data.vocabulary import Vocabulary
+from selfalign.data.text.vocabulary import Vocabulary
+from selfalign.engine.building import build_module, build_tokenizer
+from selfalign.engine.evaluation import evaluate_checkpoints
 from selfalign.errors import UserError
-from selfalign.experiment import evaluate_checkpoints
 from selfalign.interop.original_checkpoint import read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
+from selfalign.runs.checkpoint import Provenance, read_checkpoint
 from tests.configs.test_composition import TINY, composed
 from tests.conftest import write_scan_folder
 

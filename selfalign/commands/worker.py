@@ -1,0 +1,10 @@
+"""One process of several that do a job together; selfalign.processes.launching starts them."""
+
+import sys
+from pathlib import Path
+
+from selfalign.commands.hydra_app import perform
+from selfalign.processes.launching import work
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), perform)

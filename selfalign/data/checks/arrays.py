@@ -1,0 +1,207 @@
+"""Checks of the arrays of a split before a run: wrong files give plausible numbers.
+
+Everything here makes findings. Training stops at the first error, ``python -m selfalign.check`` lists them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from selfalign.data.checks.findings import Finding, counted, require
+from selfalign.data.checks.text import caption_findings, id_findings
+from selfalign.data.dataset import Split
+from selfalign.data.regions.features import BoxPositions, RegionFeatures
+
+_WHOLE_BYTES = 512 * 2**20
+_SAMPLED_IMAGES = 512
+_BOX_CHUNK = 16_384
+_TOLERANCE = 1.0  # pixels by which detectors' boxes leave their image
+_LARGEST_SIDE = 20_000  # pixels
+_LARGEST_VALUE = 1e4  # detectors' features reach some tens
+
+
+def check_split(split: Split) -> None:
+    """Refuse features that are not finite, boxes that cannot be, and captions and ids that belong to no such images.
+
+    Raises:
+        UserError: naming the file, the image, the region and the value.
+    """
+    require(split_findings(split), lambda line: None)
+
+
+def split_findings(split: Split) -> Iterator[Finding]:
+    """What an opened split holds: small files are read whole, large ones by a sample."""
+    name = split.files.split
+    yield from feature_findings(name, split.features)
+    if split.positions is not None:
+        yield from box_findings(name, split.positions, split.features.images)
+    yield from caption_findings(name, split.files.captions, split.texts)
+    if split.files.ids is not None:
+        yield from id_findings(name, split.files.ids, split.features.images)
+
+
+def feature_findings(name: str, features: RegionFeatures, *, full: bool = False) -> Iterator[Finding]:
+    """Finite, not all zero, of a plausible size, and the same for all captions of an image.
+
+    Args:
+        name: of the split.
+        features: of its images.
+        full: read all of them; otherwise files above 512 MB are sampled.
+    """
+    images = np.arange(features.images)
+    if features.bytes > _WHOLE_BYTES and not full:
+        images = np.unique(np.linspace(0, features.images - 1, _SAMPLED_IMAGES).astype(np.int64))
+    faults = _FeatureFaults()
+    with tqdm(total=len(images), desc=f"reading {name}", unit=" images", disable=None, leave=False) as bar:
+        for chunk in features.chunks(images):
+            faults = faults.after(features, chunk)
+            bar.update(len(chunk))
+    about = f"{name} features"
+    if faults.repeat is not None:
+        yield Finding(
+            "error",
+            about,
+            f"features {features.path}: as many rows as captions, but the five rows of image {faults.repeat} are not "
+            f"the same; it is neither one row an image nor one a caption ({counted(faults.repeats, 'such image')})",
+        )
+    if faults.value is not None:
+        yield Finding(
+            "error",
+            about,
+            f"features {features.path}: {faults.value}; extract it again ({counted(faults.values, 'such value')})",
+        )
+    if faults.blank is not None:
+        yield Finding(
+            "error",
+            about,
+            f"features {features.path}: image {faults.blank} is all zeros; it was never extracted or copied "
+            f"({counted(faults.blanks, 'such image')})",
+        )
+    if faults.largest > _LARGEST_VALUE:
+        yield Finding(
+            "warning",
+            about,
+            f"features {features.path}: values up to {faults.largest:.3g}; region features are some tens at most",
+        )
+    if faults.none:
+        read = "all read" if len(images) == features.images else f"{len(images):,} images read"
+        yield Finding(
+            "ok",
+            about,
+            f"{features.images:,} images, {features.regions} regions of {features.width}, "
+            f"{features.bytes / 2**20:,.0f} MB, finite up to {faults.largest:.3g} ({read})",
+        )
+
+
+@dataclass(frozen=True)
+class _FeatureFaults:
+    """Faults of the features so far: the first of each kind and how many there are."""
+
+    repeat: int | None = None
+    repeats: int = 0
+    value: str | None = None
+    values: int = 0
+    blank: int | None = None
+    blanks: int = 0
+    largest: float = 0.0
+
+    @property
+    def none(self) -> bool:
+        return self.repeat is None and self.value is None and self.blank is None
+
+    def after(self, features: RegionFeatures, images: np.ndarray) -> _FeatureFaults:
+        """These and the faults of ``images`` (B,)."""
+        values = features.rows(images)
+        finite = np.isfinite(values)
+        bad = np.argwhere(~finite) if not finite.all() else np.empty((0, 3), np.int64)
+        blank = images[~values.any(axis=(1, 2))]
+        differ = features.repeats_differ(images)
+        magnitude = np.abs(values, where=finite, out=np.zeros_like(values)).max() if len(bad) else _magnitude(values)
+        return _FeatureFaults(
+            self.repeat if self.repeat is not None or not len(differ) else int(differ[0]),
+            self.repeats + len(differ),
+            self.value if self.value is not None or not len(bad) else _place(values, images, bad[0]),
+            self.values + len(bad),
+            self.blank if self.blank is not None or not len(blank) else int(blank[0]),
+            self.blanks + len(blank),
+            max(self.largest, float(magnitude)),
+        )
+
+
+def _magnitude(values: np.ndarray) -> float:
+    """Largest absolute value, without another array of the same size."""
+    return max(float(values.max()), -float(values.min()))
+
+
+def _place(values: np.ndarray, images: np.ndarray, where: np.ndarray) -> str:
+    image, region, column = where
+    return f"image {images[image]}, region {region}, column {column} is {values[image, region, column]}"
+
+
+def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Finding]:
+    """Boxes inside their images and of positive area, images of a plausible size: all of them, they are small."""
+    everything = np.arange(images)
+    bad_sizes, first_size, huge, first_huge = 0, "", 0, ""
+    faults: dict[str, tuple[int, str]] = {}
+    with tqdm(total=images, desc=f"boxes of {name}", unit=" images", disable=None, leave=False) as bar:
+        for start in range(0, images, _BOX_CHUNK):
+            chunk = everything[start : start + _BOX_CHUNK]
+            boxes, sizes = positions.raw(chunk)
+            possible = (np.isfinite(sizes) & (sizes > 0)).all(axis=-1)
+            large = possible & (sizes > _LARGEST_SIDE).any(axis=-1)
+            first_size = first_size or _first_size(chunk, sizes, ~possible)
+            first_huge = first_huge or _first_size(chunk, sizes, large)
+            bad_sizes, huge = bad_sizes + int((~possible).sum()), huge + int(large.sum())
+            for problem, count, line in _box_faults(chunk[possible], boxes[possible], sizes[possible]):
+                before, first = faults.get(problem, (0, line))
+                faults[problem] = (before + count, first)
+            bar.update(len(chunk))
+    if bad_sizes:
+        yield Finding(
+            "error",
+            f"{name} image sizes",
+            f"image sizes {positions.sizes.path}: {first_size} pixels; expected width and height above 0 "
+            f"({counted(bad_sizes, 'such image')})",
+        )
+    if huge:
+        yield Finding(
+            "warning",
+            f"{name} image sizes",
+            f"image sizes {positions.sizes.path}: {first_huge} pixels ({counted(huge, 'image')} as large)",
+        )
+    for count, line in faults.values():
+        text = f"boxes {positions.boxes.path}: {line}; {counted(count, 'such region')}; are they of another extraction?"
+        yield Finding("error", f"{name} boxes", text)
+    if not bad_sizes and not faults:
+        text = f"{images:,} images, all inside their images and of positive area (all read)"
+        yield Finding("ok", f"{name} boxes", text)
+
+
+def _first_size(images: np.ndarray, sizes: np.ndarray, wrong: np.ndarray) -> str:
+    places = np.flatnonzero(wrong)
+    return f"image {images[places[0]]} is {_numbers(sizes[places[0]])}" if len(places) else ""
+
+
+def _box_faults(images: np.ndarray, boxes: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[str, int, str]]:
+    """Each kind of fault with its count and its first box."""
+    limits = np.tile(sizes, 2)[:, None] + _TOLERANCE
+    finite = np.isfinite(boxes).all(axis=-1)
+    problems = (
+        ("is not finite", ~finite),
+        ("has no area (expected x1 < x2 and y1 < y2)", finite & ~(boxes[..., 2:] > boxes[..., :2]).all(axis=-1)),
+        ("leaves its image", finite & ~((boxes >= -_TOLERANCE) & (boxes <= limits)).all(axis=-1)),
+    )
+    for problem, wrong in problems:
+        places = np.argwhere(wrong)
+        if len(places):
+            image, region = places[0]
+            line = f"image {images[image]}, region {region}: {_numbers(boxes[image, region])} {problem}"
+            yield problem, len(places), f"{line}, image {_numbers(sizes[image])}"
+
+
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(f"{value:g}" for value in values)

@@ -1,0 +1,85 @@
+"""Checks of what is text in a split: captions and image ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from selfalign.data.checks.findings import Finding, counted
+from selfalign.data.image_ids import read_image_ids
+from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.text.captions import refused_caption
+from selfalign.errors import UserError
+
+_MANY_WORDS = 100
+_STRANGE: dict[str, Callable[[str], object]] = {
+    f"has more than {_MANY_WORDS} words": lambda caption: caption.count(" ") >= _MANY_WORDS,
+    "has no letters": lambda caption: not any(map(str.isalpha, caption)),
+    "holds the replacement character: it was decoded wrongly": lambda caption: "\ufffd" in caption,
+    "holds HTML": re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-z]{2,8}|#\d+);").search,
+    "holds control characters": re.compile(r"[\x00-\x08\x0b-\x1f\x7f]").search,
+}
+
+
+def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator[Finding]:
+    """Captions that cannot be, and those that are strange, by kind, with the first line of each.
+
+    Args:
+        name: of the split.
+        path: of its captions.
+        captions: its lines.
+    """
+    about = f"{name} captions"
+    refused = [(line, found) for line, text in enumerate(captions, start=1) if (found := refused_caption(text))]
+    if refused:
+        line, fault = refused[0]
+        yield Finding("error", about, f"captions {path}: line {line} {fault} ({counted(len(refused), 'such line')})")
+    for problem, strange in _STRANGE.items():
+        lines = [line for line, caption in enumerate(captions, start=1) if strange(caption)]
+        if lines:
+            line, count = lines[0], len(lines)
+            start = ascii(captions[line - 1][:40])
+            yield Finding(
+                "warning", about, f"captions {path}: line {line} {problem}: {start} ({counted(count, 'such line')})"
+            )
+    images = [tuple(captions[start : start + CAPTIONS_PER_IMAGE]) for start in range(0, len(captions), 5)]
+    alone = [number for number, texts in enumerate(images) if len(texts) > 1 and len(set(texts)) == 1]
+    if alone:
+        yield Finding(
+            "warning",
+            about,
+            f"captions {path}: the captions of image {alone[0]} are {CAPTIONS_PER_IMAGE} times the same "
+            f"({counted(len(alone), 'such image')})",
+        )
+    if not refused:
+        words = sum(caption.count(" ") + 1 for caption in captions) / max(1, len(captions))
+        yield Finding("ok", about, f"{len(captions):,} captions, {CAPTIONS_PER_IMAGE} an image, {words:.1f} words each")
+
+
+def id_findings(name: str, path: Path, images: int) -> Iterator[Finding]:
+    """Image ids that are unique and as many as images."""
+    about = f"{name} ids"
+    try:
+        ids = read_image_ids(path)
+    except UserError as error:
+        yield Finding("error", about, str(error))
+        return
+    fits = len(ids) in (images, CAPTIONS_PER_IMAGE * images)
+    if not fits:
+        yield Finding(
+            "error",
+            about,
+            f"ids {path}: {len(ids):,} images, the features have {images:,}; the files are of different extractions",
+        )
+    seen: dict[str, int] = {}
+    doubled = [(row, seen[identity]) for row, identity in enumerate(ids) if seen.setdefault(identity, row) != row]
+    if doubled:
+        row, first = doubled[0]
+        yield Finding(
+            "error",
+            about,
+            f"ids {path}: row {row} has the id {ids[row]} of row {first} ({counted(len(doubled), 'such row')})",
+        )
+    if fits and not doubled:
+        yield Finding("ok", about, f"{len(ids):,} ids, each once")

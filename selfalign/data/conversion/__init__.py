@@ -1,0 +1,1 @@
+"""Other layouts and types of features → SCAN's layout, streaming and resumable."""

@@ -1,0 +1,1 @@
+"""Region features and boxes."""

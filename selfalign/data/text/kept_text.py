@@ -1,0 +1,88 @@
+"""Tokens and vocabularies of large caption files, kept between runs: NLTK takes minutes for those of COCO.
+
+They lie in the folder that ``SELFALIGN_CACHE`` names, else in ``~/.cache/selfalign``; it may be deleted at any time.
+A file is named after everything that it follows from, so that none can be mistaken for another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfalign.data.text.captions import TokenizedCaptions
+from selfalign.data.text.tokenizers import CaptionTokenizer
+from selfalign.data.text.vocabulary import Vocabulary
+from selfalign.data.text.words import WordSplitter
+from selfalign.errors import UserError
+
+_WORTH_KEEPING = 50_000
+"""Captions; fewer take seconds."""
+_FORMAT = 1
+
+
+def kept_folder() -> Path:
+    """Where results that can be computed again are kept."""
+    return Path(os.environ.get("SELFALIGN_CACHE", "~/.cache/selfalign")).expanduser()
+
+
+def kept_tokens(tokenizer: CaptionTokenizer, captions: Sequence[str]) -> TokenizedCaptions:
+    """``tokenizer.encode(captions)``, from a file where it was computed before."""
+    if len(captions) < _WORTH_KEEPING:
+        return tokenizer.encode(captions)
+    path = kept_folder() / f"tokens-{_name(captions, tokenizer.state())}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return TokenizedCaptions(file["tokens"], file["words"], file["offsets"], int(file["pad_id"]))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        found = tokenizer.encode(captions)
+    _keep(path, lambda part: _save_tokens(found, part))
+    return found
+
+
+def kept_vocabulary(
+    captions: Sequence[str], minimum_count: int = 4, tokenizer: WordSplitter = "nltk_line"
+) -> Vocabulary:
+    """``Vocabulary.build(captions, ...)``, from a file where it was computed before."""
+    if len(captions) < _WORTH_KEEPING:
+        return Vocabulary.build(captions, minimum_count, tokenizer)
+    path = kept_folder() / f"vocabulary-{_name(captions, [minimum_count, tokenizer])}.json"
+    try:
+        return Vocabulary.load(path)
+    except UserError:
+        found = Vocabulary.build(captions, minimum_count, tokenizer)
+    _keep(path, found.save)
+    return found
+
+
+def _name(captions: Sequence[str], settings: Any) -> str:
+    versions = [metadata.version(name) for name in ("nltk", "tokenizers")]
+    digest = hashlib.blake2b(json.dumps([_FORMAT, versions, settings], sort_keys=True).encode(), digest_size=16)
+    for caption in captions:
+        digest.update(b"\n" + caption.encode())  # no caption holds a line feed
+    return digest.hexdigest()
+
+
+def _save_tokens(tokens: TokenizedCaptions, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, tokens=tokens.tokens, words=tokens.words, offsets=tokens.offsets, pad_id=tokens.pad_id)
+
+
+def _keep(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file whole or not at all; a folder that cannot be written costs time only."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,232 @@
+"""Captions → token ids: NLTK words for VSRN, word pieces for CAMERA."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tokenizers
+
+from selfalign.data.text.captions import TokenizedCaptions
+from selfalign.data.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
+from selfalign.data.text.words import split_words, with_progress
+from selfalign.errors import UserError
+
+_ABSURD_UNKNOWN_SHARE = 0.3
+_MOST_PIECES = 10_000
+_HUB_TIMEOUT = 10.0  # seconds
+_BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+class CaptionTokenizer(Protocol):
+    """What the data module and the backbones need of a tokenizer."""
+
+    vocabulary_size: int
+    unknown_id: int
+
+    def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
+        """Token ids of captions, special tokens included."""
+
+    def words(self, caption: str) -> list[str]:
+        """The words of a caption as :attr:`TokenizedCaptions.words` counts them, those that are cut off too."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain values from which :func:`tokenizer_from_state` rebuilds it."""
+
+
+class WordTokenizer:
+    """``<start>`` lower-cased NLTK words ``<end>``.
+
+    Args:
+        vocabulary: words and ids, and how captions are split.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.vocabulary_size = len(vocabulary)
+        self.unknown_id = vocabulary.ids[UNKNOWN]
+
+    def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
+        """See :class:`CaptionTokenizer`."""
+        ids = self.vocabulary.ids
+        words = [
+            split_words(caption, self.vocabulary.tokenizer)
+            for caption in with_progress(captions, len(captions), "tokenising")
+        ]
+        return TokenizedCaptions.pack(
+            [[ids[START], *(ids.get(word, self.unknown_id) for word in caption), ids[END]] for caption in words],
+            [[-1, *range(len(caption)), -1] for caption in words],
+            ids[PAD],
+        )
+
+    def words(self, caption: str) -> list[str]:
+        """See :class:`CaptionTokenizer`."""
+        return list(split_words(caption, self.vocabulary.tokenizer))
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`CaptionTokenizer`."""
+        return {"kind": "words", "vocabulary": self.vocabulary.to_dict()}
+
+
+class WordPieceTokenizer:
+    """``[CLS]`` word pieces ``[SEP]``, cut to a maximum length.
+
+    Args:
+        backend: JSON of a ``tokenizers.Tokenizer`` with its own post-processing.
+        maximum_length: word pieces, special ones counted; 32 as published.
+    """
+
+    def __init__(self, backend: str, maximum_length: int = 32) -> None:
+        if not 3 <= maximum_length <= _MOST_PIECES:
+            raise UserError(f"bert.maximum_length: expected 3 to {_MOST_PIECES:,} word pieces, got {maximum_length}")
+        try:
+            self._backend = tokenizers.Tokenizer.from_str(backend)
+            self._backend.no_padding()
+            self._backend.enable_truncation(maximum_length)
+        except Exception as error:  # the library raises no other type
+            raise UserError(f"tokenizer: not a record of the tokenizers library ({str(error)[:120]})") from error
+        self.maximum_length = maximum_length
+        self.vocabulary_size = self._backend.get_vocab_size()
+        self.pad_id = self._special("[PAD]", "<pad>")
+        self.unknown_id = self._special("[UNK]", "<unk>")
+
+    def _special(self, *names: str) -> int:
+        for name in names:
+            if (identity := self._backend.token_to_id(name)) is not None:
+                return identity
+        raise UserError(f"tokenizer: none of the tokens {', '.join(names)} is in its vocabulary")
+
+    @classmethod
+    def from_pretrained(cls, source: str, maximum_length: int = 32) -> WordPieceTokenizer:
+        """The tokenizer of a hub name or of a local folder, which may hold ``vocab.txt`` only.
+
+        Raises:
+            UserError: if the hub cannot be reached or the folder has no tokenizer.
+        """
+        folder = Path(source).expanduser()
+        if folder.is_dir():
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+            if not (folder / "tokenizer.json").is_file() and (folder / "vocab.txt").is_file():
+                return cls(_from_vocabulary_file(folder / "vocab.txt"), maximum_length)
+            source = str(folder)
+        from transformers import AutoTokenizer
+
+        try:
+            if not folder.is_dir():
+                _reach_hub(source)
+            backend = AutoTokenizer.from_pretrained(source).backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            reason = str(error).strip().split("\n")[0][:160]
+            raise UserError(
+                f"tokenizer of {source!r} cannot be loaded ({reason}); if the hub is out of reach, download the model "
+                "elsewhere and pass its folder: backbone.bert.source=DIR"
+            ) from error
+        return cls(backend.to_str(), maximum_length)
+
+    @classmethod
+    def from_captions(
+        cls, captions: Sequence[str], vocabulary_size: int, maximum_length: int = 32
+    ) -> WordPieceTokenizer:
+        """A small vocabulary of the captions' own: every character, and the most frequent words, lower-cased.
+
+        The learner of the tokenizers library breaks ties at random, so that two runs of one seed would differ.
+        """
+        splitter = tokenizers.pre_tokenizers.BertPreTokenizer()
+        counts = Counter(word for caption in captions for word, _ in splitter.pre_tokenize_str(caption.lower()))
+        characters = sorted({character for word in counts for character in word})
+        pieces = [*_BERT_SPECIAL, *characters, *(f"##{character}" for character in characters)]
+        words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
+        pieces += words[: max(0, vocabulary_size - len(pieces))]
+        vocabulary = {piece: index for index, piece in enumerate(pieces)}
+        return cls(_with_bert_frame(tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=True)), maximum_length)
+
+    def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
+        """See :class:`CaptionTokenizer`."""
+        encodings = self._backend.encode_batch(list(captions))
+        return TokenizedCaptions.pack(
+            [encoding.ids for encoding in encodings],
+            [[-1 if word is None else word for word in encoding.word_ids] for encoding in encodings],
+            self.pad_id,
+        )
+
+    def words(self, caption: str) -> list[str]:
+        """See :class:`CaptionTokenizer`."""
+        encoding = self._backend.encode(caption)
+        ends: dict[int, tuple[int, int]] = {}
+        for part in (encoding, *encoding.overflowing):
+            for word, (start, end) in zip(part.word_ids, part.offsets, strict=True):
+                if word is not None:
+                    ends[word] = (ends.get(word, (start, end))[0], end)
+        return [caption[start:end] for _, (start, end) in sorted(ends.items())]
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`CaptionTokenizer`."""
+        return {"kind": "word_pieces", "backend": self._backend.to_str(), "maximum_length": self.maximum_length}
+
+
+def tokenizer_from_state(state: dict[str, Any]) -> CaptionTokenizer:
+    """The tokenizer whose ``state()`` this is."""
+    if state.get("kind") == "words":
+        return WordTokenizer(Vocabulary.from_dict(state["vocabulary"], "vocabulary of the checkpoint"))
+    if state.get("kind") == "word_pieces":
+        return WordPieceTokenizer(state["backend"], state["maximum_length"])
+    raise UserError(f"tokenizer: unknown kind {state.get('kind')!r}")
+
+
+def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
+    """Share of ``<unk>`` among all words."""
+    words = tokenized.tokens[tokenized.words >= 0]
+    return float(np.mean(words == unknown_id)) if len(words) else 0.0
+
+
+def check_unknown_share(share: float, where: str) -> None:
+    """Refuse captions that are mostly unknown to the vocabulary: it is another language or data set.
+
+    Raises:
+        UserError: above 30 %.
+    """
+    if share > _ABSURD_UNKNOWN_SHARE:
+        raise UserError(
+            f"captions {where}: {share:.0%} of the words are unknown to the vocabulary; it belongs to other captions"
+        )
+
+
+def _reach_hub(name: str) -> None:
+    """Ask the hub once, unless the model is in its cache: the hub's own client retries for a minute."""
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if not constants.HF_HUB_OFFLINE and not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=_HUB_TIMEOUT).close()
+        except urllib.error.HTTPError:
+            return  # it answered
+
+
+def _from_vocabulary_file(path: Path) -> str:
+    try:
+        pieces = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("[")]
+        cased = any(piece != piece.lower() for piece in pieces)  # a lower-cased vocabulary has no capitals at all
+        backend = tokenizers.BertWordPieceTokenizer(str(path), lowercase=not cased, strip_accents=not cased)
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"tokenizer {path}: not a BERT vocabulary ({str(error)[:120]})") from error
+    return _with_bert_frame(backend)
+
+
+def _with_bert_frame(backend: tokenizers.BertWordPieceTokenizer) -> str:
+    """JSON of the backend with ``[CLS]`` and ``[SEP]`` around every caption."""
+    record = json.loads(backend.to_str())
+    frame = {name: backend.token_to_id(name) for name in ("[CLS]", "[SEP]")}
+    record["post_processor"] = {
+        "type": "BertProcessing",
+        "sep": ["[SEP]", frame["[SEP]"]],
+        "cls": ["[CLS]", frame["[CLS]"]],
+    }
+    return json.dumps(record)

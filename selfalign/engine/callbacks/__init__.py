@@ -1,0 +1,1 @@
+"""What Lightning calls during a training run: what it keeps, says, draws and watches."""

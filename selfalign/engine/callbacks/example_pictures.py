@@ -1,0 +1,220 @@
+"""After each validation: what was found for a few fixed queries, and which region each word chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+
+from selfalign.backbones.base import TwoTower
+from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.dataset import Split
+from selfalign.data.photographs import Photos
+from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions
+from selfalign.engine.callbacks.terminal import tell
+from selfalign.engine.callbacks.wandb_run import Cell, log_examples
+from selfalign.functional.answers import best_answers
+from selfalign.functional.ranks import Tile, embedding_tile
+from selfalign.metrics.recall import CrossModalRecall
+from selfalign.reports.pictures.retrieval_sheet import (
+    CaptionAnswer,
+    CaptionQuery,
+    ImageAnswer,
+    ImageQuery,
+    Shown,
+    retrieval_sheet,
+)
+from selfalign.reports.pictures.word_sheet import ChosenRegion, WordChoices, word_sheet
+
+_QUERIES = 4
+"""Of each direction."""
+_DEPTH = 5
+_UNSEEN = frozenset(
+    re.findall(
+        r"\w+",
+        """a an the of and or in on at by to for from with without into onto over under near above below up down off out
+        through between behind beside around along across front next is are be being has have having there this that
+        these those it its his her their he she they who which as while some one other another each we see sits lies
+        left right picture""",
+    )
+)
+"""Little words, for which no region is drawn."""
+
+
+class ExamplePictures(pl.Callback):
+    """Writes ``retrieval.png`` and ``words.png`` of the last validation, and gives both to W&B and TensorBoard.
+
+    The queries are spread evenly over the validation split, the same ones each time. Images without a photograph are
+    shown as their first caption. ``words.png`` needs photographs, boxes, and a model whose words have the width of
+    regions (all but the original VSRN); without them there is none. W&B also gets the queries as tables.
+
+    Args:
+        data: of the run.
+        backbone: the two towers that are trained.
+        recall: of the validation, which all processes compute.
+        folder: for the pictures, made when there are some.
+        images: folder of the photographs; ``None`` looks into the data set's own.
+
+    Raises:
+        UserError: if ``images`` is given and is not the folder of the validation split's photographs.
+    """
+
+    def __init__(
+        self,
+        data: RetrievalDataModule,
+        backbone: TwoTower,
+        recall: CrossModalRecall,
+        folder: Path,
+        images: Path | None,
+    ) -> None:
+        self.data, self.backbone, self.recall, self.folder = data, backbone, recall, folder
+        split = data.split("val")
+        self.photos = Photos(split.files, images)
+        places = np.unique(np.linspace(0, split.images - 1, 2 * _QUERIES).round().astype(int)).tolist()
+        captions = [CAPTIONS_PER_IMAGE * image + number % CAPTIONS_PER_IMAGE for number, image in enumerate(places)]
+        self.captions = [min(caption, len(split.captions) - 1) for caption in captions[::2]]
+        self.images = places[1::2] or places
+        if images is not None:
+            for image in (*(caption // CAPTIONS_PER_IMAGE for caption in self.captions), *self.images):
+                self.photos.require(image)
+
+    @torch.no_grad()
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.recall.computed_on is None or not trainer.is_global_zero:
+            return
+        tile = embedding_tile(*self.recall.computed_on)
+        split = self.data.split("val")
+        captions = [self._caption_query(split, tile, query) for query in self.captions]
+        images = [self._image_query(split, tile, query) for query in self.images]
+        when = f"Validation at step {trainer.global_step:,}, epoch {trainer.current_epoch + 1}"
+        gallery = f"{split.images:,} images, {len(split.captions):,} captions"
+        pictures = {"retrieval": retrieval_sheet(f"{when}: {gallery}", captions, images)}
+        with trainer.precision_plugin.forward_context():
+            choices = self._word_choices(split, pl_module.device)
+        if choices:
+            pictures["words"] = word_sheet(when, choices)
+        self._write(trainer, pictures)
+        _log(
+            trainer, pictures, {"caption_to_images": caption_table(captions), "image_to_captions": image_table(images)}
+        )
+
+    def _write(self, trainer: pl.Trainer, pictures: dict[str, Image.Image]) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, picture in pictures.items():
+                part = self.folder / f".{name}.partial"
+                picture.save(part, "PNG")
+                part.replace(self.folder / f"{name}.png")
+        except OSError as error:  # no reason to end a training
+            tell(trainer, f"pictures {self.folder}: cannot be written ({error.strerror})")
+
+    def _shown(self, split: Split, image: int) -> Shown:
+        return Shown(self.photos.name(image), self.photos.read(image), split.texts[CAPTIONS_PER_IMAGE * image])
+
+    def _caption_query(self, split: Split, tile: Tile, caption: int) -> CaptionQuery:
+        scores = tile(slice(0, split.images), slice(caption, caption + 1))[:, 0].cpu()
+        owner = caption // CAPTIONS_PER_IMAGE
+        found = best_answers(scores, torch.arange(split.images) == owner, _DEPTH)
+        answers = tuple(
+            ImageAnswer(self._shown(split, image), score, image == owner)
+            for image, score in zip(found.best.tolist(), found.scores.tolist(), strict=True)
+        )
+        return CaptionQuery(split.texts[caption], answers, self._shown(split, owner), int(found.rank))
+
+    def _image_query(self, split: Split, tile: Tile, image: int) -> ImageQuery:
+        scores = tile(slice(image, image + 1), slice(0, len(split.captions)))[0].cpu()
+        right = torch.arange(len(split.captions)) // CAPTIONS_PER_IMAGE == image
+        found = best_answers(scores, right, _DEPTH)
+        answers = tuple(
+            CaptionAnswer(split.texts[caption], score, bool(right[caption]))
+            for caption, score in zip(found.best.tolist(), found.scores.tolist(), strict=True)
+        )
+        best = int(found.best_right)
+        right_answer = CaptionAnswer(split.texts[best], float(scores[best]), True)
+        return ImageQuery(self._shown(split, image), answers, right_answer, int(found.rank))
+
+    def _word_choices(self, split: Split, device: torch.device) -> list[WordChoices]:
+        if split.files.boxes is None or split.files.sizes is None:
+            return []
+        photos = [self.photos.read(caption // CAPTIONS_PER_IMAGE) for caption in self.captions]
+        if all(photo is None for photo in photos):
+            return []
+        rows = np.asarray(self.captions, np.int64)
+        batch = split.pair_batch(rows).to(device)
+        words = self.backbone.encode_captions(batch.captions).concepts
+        if words is None:
+            return []
+        regions = self.backbone.encode_images(batch.images).concepts
+        similarity = (words @ regions.mT).float().cpu()  # (B, W, R)
+        positions = split.positions or BoxPositions(split.files.boxes, split.files.sizes, split.features)
+        boxes, sizes = positions.raw(rows // CAPTIONS_PER_IMAGE)
+        shares = boxes / np.tile(sizes, 2)[:, None]  # (B, R, 4)
+        return [
+            WordChoices(split.texts[caption], photo, self._choices(split, caption, similarity[row], shares[row]))
+            for row, (caption, photo) in enumerate(zip(self.captions, photos, strict=True))
+            if photo is not None
+        ]
+
+    def _choices(
+        self, split: Split, caption: int, similarity: torch.Tensor, boxes: np.ndarray
+    ) -> tuple[ChosenRegion, ...]:
+        """Choices of the (W, R) similarities of a caption's tokens; a word's first token speaks for it."""
+        chosen = []
+        for number, word in enumerate(self.data.tokenizer.words(split.texts[caption])):
+            token = split.captions.token_of(caption, number)
+            if token is None or word.lower() in _UNSEEN or not any(map(str.isalnum, word)):
+                continue
+            region = int(similarity[token].argmax())
+            x1, y1, x2, y2 = boxes[region].tolist()
+            chosen.append(ChosenRegion(word, (x1, y1, x2, y2), float(similarity[token, region])))
+        return tuple(chosen)
+
+
+def caption_table(queries: Sequence[CaptionQuery]) -> list[dict[str, Cell]]:
+    """One row a query; images as photographs where all have one, else as words."""
+    shown = [image for query in queries for image in (query.right, *(answer.image for answer in query.answers))]
+    photos = all(image.photo is not None for image in shown)
+    rows = []
+    for query in queries:
+        row: dict[str, Cell] = {"caption": query.text, "rank": query.rank, "right image": _cell(query.right, photos)}
+        for place, answer in enumerate(query.answers, start=1):
+            row[str(place)] = _cell(answer.image, photos)
+        rows.append(row)
+    return rows
+
+
+def image_table(queries: Sequence[ImageQuery]) -> list[dict[str, Cell]]:
+    """One row a query."""
+    photos = all(query.image.photo is not None for query in queries)
+    rows = []
+    for query in queries:
+        row: dict[str, Cell] = {
+            "image": _cell(query.image, photos),
+            "rank": query.rank,
+            "best right caption": query.right.text,
+        }
+        for place, answer in enumerate(query.answers, start=1):
+            row[str(place)] = f"{'✓ ' if answer.right else ''}{answer.text} ({answer.score:.2f})"
+        rows.append(row)
+    return rows
+
+
+def _cell(image: Shown, photos: bool) -> Cell:
+    return image.photo if photos and image.photo is not None else f"{image.name}: {image.words}"
+
+
+def _log(trainer: pl.Trainer, pictures: dict[str, Image.Image], tables: dict[str, list[dict[str, Cell]]]) -> None:
+    step = trainer.global_step - 1  # Lightning counts the steps of its series from 0
+    named = {f"examples/{name}": picture for name, picture in pictures.items()}
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            log_examples(logger, step, {f"examples/{name}": rows for name, rows in tables.items()}, named)
+        elif isinstance(logger, TensorBoardLogger):
+            for name, picture in named.items():
+                logger.experiment.add_image(name, np.asarray(picture), step, dataformats="HWC")

@@ -1,0 +1,272 @@
+"""What training and evaluation share, and the evaluation of checkpoints, alone or together."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+from torch import Tensor
+
+from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.engine.building import (
+    Config,
+    build_data,
+    construct,
+    rebuild_module,
+    require_described_sizes,
+)
+from selfalign.engine.checkpoint_files import CheckpointFiles
+from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.errors import UserError
+from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
+from selfalign.interop.conversion import convert, is_original
+from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
+from selfalign.processes.exchange import current
+from selfalign.processes.launching import is_first_process
+from selfalign.processes.memory import keep_freed_memory
+from selfalign.reports.evaluation_table import table
+from selfalign.runs import ranks as ranks_file
+from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
+from selfalign.runs.embeddings import save_embeddings
+from selfalign.runs.results import environment, save_results
+from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A split as one model sees it."""
+
+    image: ImageEmbedding
+    caption: CaptionEmbedding
+    image_of_caption: Tensor
+    texts: list[str]
+    alignment: dict[str, float]
+
+    @property
+    def tile(self) -> Tile:
+        """Similarities of its parts."""
+        return embedding_tile(self.image, self.caption)
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal, from the first process of a run."""
+    if not is_first_process():
+        return
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' notes about hardware, loaders and unused weights out of the output; errors still raise."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "huggingface_hub", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning.*|lightning_fabric.*|torchmetrics.*")
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated", category=FutureWarning)
+    if not is_first_process():
+        warnings.filterwarnings("ignore")  # the first process gives the same ones
+
+
+def checked_width(data: RetrievalDataModule, protocols: Sequence[str]) -> int:
+    """Open and check every split that the run will need, the last one too; the width of the region features.
+
+    Raises:
+        UserError: if a split is broken, the splits differ in their features, or a protocol does not fit the test split.
+    """
+    data.require_three_contents()
+    test = data.split("test")
+    for protocol in protocols:
+        check_protocol(protocol, test.images, len(test.captions))
+    return data.split("train").features.width
+
+
+def evaluate_checkpoints(
+    checkpoints: Sequence[Path],
+    run_dir: Path,
+    *,
+    strategy: Config,
+    seed: int | None = None,
+    selection: float | None = None,
+    split: str | None = None,
+    protocols: Sequence[str] | None = None,
+    padding: str | None = None,
+    data: Config | None = None,
+    embeddings: bool = False,
+    original: Config | None = None,
+) -> dict[str, Any]:
+    """Score checkpoints, more than one as an ensemble, print a table and write ``results.json``.
+
+    Args:
+        checkpoints: files that :func:`train` wrote.
+        run_dir: where results go.
+        strategy: accelerator, devices and precision of Lightning's Trainer.
+        seed: of the run, ``None`` for that of the first checkpoint.
+        selection: the validation figure that chose the checkpoint, for the record of a training run.
+        split: its name; ``None`` for each checkpoint's own test split.
+        protocols: ``None`` for those of the first checkpoint's data.
+        padding: ``None`` as trained.
+        data: settings of the data that differ from the checkpoint's; ``None`` values do not count.
+        embeddings: also write ``embeddings.safetensors``.
+        original: for the authors' checkpoints: ``vocabulary``, ``bert``, and ``to``, a file to convert one into.
+
+    Returns:
+        what ``results.json`` holds.
+    """
+    if not checkpoints:
+        raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
+    galleries, configs, names, trained = [], [], [], []
+    for path in checkpoints:
+        provenance, weights = _read(path, data or {}, original or {})
+        module, source, config = _restore(path, provenance, weights, padding, split, data or {})
+        names.append(source.names["test"])
+        galleries.append(_encode(module, source, strategy))
+        configs.append(config)
+        trained.append(provenance.config)
+    first = galleries[0]
+    for path, gallery in zip(checkpoints, galleries, strict=True):
+        if gallery.texts != first.texts:
+            raise UserError(f"ensemble: {path} sees other captions than {checkpoints[0]}; pass one data.root for all")
+    tile = mean_tile([gallery.tile for gallery in galleries])
+    images = len(first.image.views)
+    results = [
+        evaluate(tile, first.image_of_caption, images, protocol, current())
+        for protocol in (protocols or configs[0]["data"]["protocol"])
+    ]
+    record = _record(results, first.alignment if len(galleries) == 1 else {})
+    record |= {
+        "split": names[0],
+        "checkpoints": [str(path) for path in checkpoints],
+        "seed": configs[0]["seed"] if seed is None else seed,
+        "padding": padding or configs[0]["padding"],
+        "data_root": str(configs[0]["data"]["root"]),
+        **environment(),
+        "models": trained,
+    }
+    if selection is not None:
+        record["selection"] = selection
+    say(table(results, record))
+    if not is_first_process():
+        return record
+    ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
+    save_results(record, run_dir / "results.json")  # last: it says that all else is there
+    if embeddings:
+        similarity = full_similarity(tile, images, len(first.image_of_caption))
+        pairs = [(gallery.image, gallery.caption) for gallery in galleries]
+        save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
+    return record
+
+
+def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: Any) -> pl.Trainer:
+    """Lightning's Trainer of a ``strategy`` group; what processes exchange is this package's own business.
+
+    Args:
+        settings: of the group.
+        idle_parameters: some parameters get no gradient, for which DistributedDataParallel has to look.
+        others: of the Trainer.
+
+    Raises:
+        UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
+    """
+    settings = dict(settings)
+    name = settings.pop("strategy", "auto")
+    if name == "ddp":
+        # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
+        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
+        settings |= {"strategy": ddp, "use_distributed_sampler": False}
+        if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
+            settings["plugins"] = [
+                LightningEnvironment()
+            ]  # processes of our own launching, inside SLURM too
+    elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
+        raise UserError(
+            f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
+            f"with devices={settings.get('devices')}"
+        )
+    settings["plugins"] = [CheckpointFiles(), *settings.get("plugins", [])]
+    trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
+    return trainer
+
+
+def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[str, Any]]:
+    """Record and weights of a checkpoint, ours or the authors'."""
+    if not is_original(path):
+        return read_checkpoint(path)
+    files = {name: None if original.get(name) is None else Path(original[name]) for name in ("vocabulary", "bert")}
+    known = {name: value for name, value in data.items() if value is not None and name != "scenes"}
+    if not {"root", "batch_size"} <= set(known):
+        raise UserError(f"checkpoint {path}: names no data; pass data=precomputed data.root=DIR")
+    provenance, weights = convert(path, files["vocabulary"], files["bert"], known)
+    if original.get("to") is not None:
+        write_checkpoint(Path(original["to"]), provenance, weights)
+        say(f"converted {path} to {original['to']}")
+    return provenance, weights
+
+
+def _restore(
+    path: Path, provenance: Provenance, weights: dict[str, Any], padding: str | None, split: str | None, data: Config
+) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
+    """A checkpoint's module and data, with what is to differ."""
+    try:
+        module, source, config = _rebuild(path, provenance, weights, padding, split, data)
+    except UserError:
+        raise
+    except Exception as error:  # a record that was changed can break any constructor in any way
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise UserError(f"checkpoint {path}: its record describes no model and data ({reason})") from error
+    source.setup("test")
+    width = source.split("test").features.width
+    if width != provenance.region_width:
+        raise UserError(
+            f"features {source.split('test').features.path}: {width} wide, the model was trained on "
+            f"{provenance.region_width}; they are of another extraction"
+        )
+    return module, source, config
+
+
+def _rebuild(
+    path: Path, provenance: Provenance, weights: dict[str, Any], padding: str | None, split: str | None, data: Config
+) -> tuple[RetrievalModule, RetrievalDataModule, Config]:
+    """:func:`_restore`, before data are read."""
+    config = copy.deepcopy(provenance.config)
+    config["padding"] = padding or config["padding"]
+    config["data"] |= {name: value for name, value in data.items() if value is not None}
+    if split is not None:
+        config["data"]["test_split"] = split
+        # Scoring the split that chose or trained a model is fine where nothing is chosen any more.
+        config["data"] |= {"train_split": "(none)", "val_split": "(nothing)"}
+    require_described_sizes(path, provenance, weights)
+    module, tokenizer = rebuild_module(provenance)
+    module.backbone.padding = config["padding"]
+    try:
+        module.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"checkpoint {path}: weights do not fit its own configuration ({reason})") from error
+    return module, build_data(config, tokenizer), config
+
+
+def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
+    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False)
+    trainer.test(module, data, verbose=False)
+    return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
+
+
+def _record(results: Sequence[RetrievalResult], alignment: dict[str, float]) -> dict[str, Any]:
+    record = results[0].to_dict()
+    record["protocols"] = {result.protocol: result.to_dict() for result in results}
+    if alignment:
+        record["alignment"] = alignment
+    return record

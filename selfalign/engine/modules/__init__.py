@@ -1,0 +1,1 @@
+"""The LightningModules: towers and losses in training, recall in validation."""

@@ -1,0 +1,59 @@
+"""Weights that a run starts with: of another run, or its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.errors import UserError
+from selfalign.files.torch_files import read_torch_file
+from selfalign.runs.checkpoint import read_checkpoint
+
+
+def load_weights(module: RetrievalModule, path: Path, report: Callable[[str], None]) -> None:
+    """Start a new run with the weights of a checkpoint (``init_from``).
+
+    What the module has and the checkpoint has not, as the heads of a further loss, stays as it was drawn.
+
+    Args:
+        module: fresh.
+        path: a checkpoint of this project; the authors' are converted by ``eval.py original.to=NEW.ckpt``.
+        report: told what stays fresh.
+
+    Raises:
+        UserError: if the checkpoint has weights of other shapes, more than the module has, or other words.
+    """
+    provenance, weights = read_checkpoint(path)
+    if provenance.tokenizer != module.provenance["tokenizer"]:
+        raise UserError(f"init_from: {path} has another vocabulary; give the run the one that it was trained with")
+    own = module.state_dict()
+    strange = [name for name, values in weights.items() if name not in own or own[name].shape != values.shape]
+    if strange:
+        raise UserError(
+            f"init_from: {len(strange)} weights of {path} do not fit the model, {strange[0]} the first; "
+            "use the backbone and loss settings that it was trained with"
+        )
+    missing = [name for name in own if name not in weights]
+    module.load_state_dict(weights, strict=False)
+    fresh = f", {len(missing)} weights of {', '.join(_parents(missing))} stay fresh" if missing else ""
+    report(f"weights of {os.path.relpath(path)}{fresh}")
+
+
+def require_same_model(module: RetrievalModule, path: Path) -> int:
+    """The optimiser steps behind a run's own checkpoint.
+
+    Raises:
+        UserError: if the data or their vocabulary have changed since.
+    """
+    provenance, _ = read_checkpoint(path)
+    now = module.provenance
+    if provenance.tokenizer != now["tokenizer"] or provenance.region_width != now["region_width"]:
+        raise UserError(f"resume: the training data have changed since {path} was saved; other words or features")
+    return int(read_torch_file(path, "checkpoint", memory_map=True)["global_step"])
+
+
+def _parents(names: list[str]) -> list[str]:
+    """The modules, two levels deep, that parameters belong to."""
+    return list(dict.fromkeys(".".join(name.split(".")[:2]) for name in names))

@@ -1,0 +1,1 @@
+"""Files: foreign bytes are read without trust, own files are written whole."""

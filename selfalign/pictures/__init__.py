@@ -1,1 +1,0 @@
-"""Sheets of examples, drawn from plain values."""

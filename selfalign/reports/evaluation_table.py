@@ -1,0 +1,39 @@
+"""The figures of one evaluation as a table for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfalign.metrics.protocols import DirectionResult, RetrievalResult
+
+
+def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
+    """The figures of one evaluation, for a terminal."""
+    lines = []
+    for result in results:
+        lines += [
+            "",
+            f"{record['split']}: {result.images:,} images, {result.captions:,} captions, protocol {result.protocol}",
+            f"{'':14}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median rank':>13}{'mean rank':>11}",
+            _row("image → text", result.i2t),
+            _row("text → image", result.t2i),
+            f"{'rsum':14}{result.rsum:7.1f}",
+        ]
+        for number, fold in enumerate(result.folds, start=1):
+            lines.append(f"  fold {number}: {_recalls(fold.i2t)} · {_recalls(fold.t2i)} · rsum {fold.rsum:.1f}")
+    if (alignment := record.get("alignment")) is not None:
+        lines.append(
+            f"{'alignment':14}{alignment['accuracy']:7.1f} % of {alignment['words']:,} object words choose a region on "
+            f"their object (chance {alignment['chance']:.1f} %)"
+        )
+    return "\n".join(lines)
+
+
+def _recalls(side: DirectionResult) -> str:
+    return f"{side.r1:.1f} {side.r5:.1f} {side.r10:.1f}"
+
+
+def _row(name: str, side: DirectionResult) -> str:
+    return f"{name:14}{side.r1:7.1f}{side.r5:7.1f}{side.r10:7.1f}{side.median_rank:13.0f}{side.mean_rank:11.1f}"

@@ -1,0 +1,1 @@
+"""The settings of a sweep, ranked by validation: rows, table, picture."""

@@ -1,0 +1,1 @@
+"""Sheets of examples: queries with their first answers, words with the regions that they chose."""

@@ -1,0 +1,201 @@
+"""A run that was interrupted ends as if it had never stopped."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from selfalign.engine import training
+from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
+from selfalign.engine.callbacks.keep_last import KeepLast
+from selfalign.errors import UserError
+from tests.configs.test_composition import TINY, composed
+from tests.end_to_end.test_commands import series
+
+EPOCHS, STEPS = 3, 15
+
+
+def settings(root: Path, backbone: str, *overrides: str) -> dict[str, Any]:
+    config = composed(
+        f"backbone={backbone}",
+        "data=precomputed",
+        f"data.root={root}",
+        "data.workers=0",
+        "data.batch_size=12",
+        "backbone.width=8",
+        "loss.concept.prototypes=6",
+        f"training.epochs={EPOCHS}",
+        "training.decay_every=2",
+        "training.save_every=1",
+        "strategy.accelerator=cpu",
+        *TINY[backbone],
+        *overrides,
+    )
+    config.pop("logger")
+    return config
+
+
+class CrashError(RuntimeError):
+    pass
+
+
+def train_until(monkeypatch: pytest.MonkeyPatch, step: int, config: dict[str, Any], folder: Path) -> None:
+    """Train, and crash without a word before a step."""
+
+    def crash(self: Any, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == step:
+            raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CollapseWarnings, "on_train_batch_start", crash)
+        with pytest.raises(CrashError):
+            training.train(config, folder, [])
+
+
+def outcome(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True), series(folder)
+
+
+def assert_the_same(a: Any, b: Any, where: str = "") -> None:
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for name in a:
+            assert_the_same(a[name], b[name], f"{where}.{name}")
+    elif isinstance(a, list):
+        for index, (one, other) in enumerate(zip(a, b, strict=True)):
+            assert_the_same(one, other, f"{where}[{index}]")
+    else:
+        assert a == b, where
+
+
+CASES = [
+    ("vsrn", ("loss=selfalign",)),
+    ("camera", ("loss=selfalign", "+backbone.bert.scratch.hidden_dropout_prob=0.3")),
+    ("camera", ("loss=baseline",)),
+    ("vsrn", ("loss=context", "data.workers=1")),
+]
+
+
+@pytest.mark.parametrize(("backbone", "overrides"), CASES)
+def test_a_run_that_goes_on_ends_bit_for_bit_as_one_that_never_stopped(
+    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, overrides: tuple[str, ...]
+) -> None:
+    config = settings(scan_folder, backbone, *overrides)
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    expected = training.train(config, straight, [])
+    for step in (8, 14):  # in the middle of two epochs
+        train_until(monkeypatch, step, config, broken)
+    got = training.train(config, broken, [])
+    (state, rows), (state_again, rows_again) = outcome(straight), outcome(broken)
+    assert state["global_step"] == STEPS
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "random", "callbacks"):
+        assert_the_same(state[part], state_again[part], part)
+    assert rows_again == rows
+    assert (got["i2t"], got["t2i"], got["selection"]) == (expected["i2t"], expected["t2i"], expected["selection"])
+
+
+def test_without_the_random_numbers_a_resumed_run_differs(
+    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That dropout matters in the test above."""
+    config = settings(scan_folder, *("camera", *CASES[1][1]))
+    training.train(config, tmp_path / "straight", [])
+    train_until(monkeypatch, 8, config, tmp_path / "broken")
+    monkeypatch.setattr(KeepLast, "on_train_batch_start", lambda *_: None)
+    training.train(config, tmp_path / "broken", [])
+    states = [outcome(tmp_path / name)[0]["state_dict"] for name in ("straight", "broken")]
+    with pytest.raises(AssertionError):
+        assert_the_same(*states)
+
+
+def test_more_epochs_after_the_end_are_those_of_a_longer_run(scan_folder: Path, tmp_path: Path) -> None:
+    long = settings(scan_folder, "vsrn")
+    short = settings(scan_folder, "vsrn", "training.epochs=2")
+    training.train(long, tmp_path / "straight", [])
+    training.train(short, tmp_path / "extended", [])
+    training.train(long, tmp_path / "extended", [])
+    (state, rows), (state_again, rows_again) = outcome(tmp_path / "straight"), outcome(tmp_path / "extended")
+    assert_the_same(state["state_dict"], state_again["state_dict"])
+    assert rows_again == rows
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = settings(scan_folder, "vsrn")
+    training.train(config, tmp_path / "straight", [])
+    train_until(monkeypatch, 8, config, tmp_path / "broken")
+    for damage in ("cut", "flipped", "gone"):
+        moved = tmp_path / damage
+        shutil.copytree(tmp_path / "broken", moved)
+        last = moved / "checkpoints" / "last.ckpt"
+        content = bytearray(last.read_bytes())
+        if damage == "cut":
+            last.write_bytes(content[: len(content) // 2])
+        elif damage == "flipped":
+            content[len(content) // 2] ^= 1
+            last.write_bytes(content)
+        else:
+            last.unlink()
+        capsys.readouterr()
+        training.train(config, moved, [])
+        output = capsys.readouterr().out
+        assert ("last.ckpt: damaged" in output) == (damage != "gone")
+        assert "previous.ckpt" in output
+        (state, rows), (state_again, rows_again) = outcome(tmp_path / "straight"), outcome(moved)
+        assert_the_same(state["state_dict"], state_again["state_dict"])
+        assert rows_again == rows
+
+
+def test_two_damaged_checkpoints_are_an_error_not_a_new_start(
+    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(scan_folder, "vsrn")
+    train_until(monkeypatch, 8, config, tmp_path)
+    for name in ("last", "previous"):
+        (tmp_path / "checkpoints" / f"{name}.ckpt").write_bytes(b"PK")
+    with pytest.raises(UserError, match="none of them can be read"):
+        training.train(config, tmp_path, [])
+
+
+def test_a_run_does_not_go_on_with_other_words(
+    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(scan_folder, "vsrn")
+    train_until(monkeypatch, 8, config, tmp_path / "run")
+    captions = scan_folder / "train_caps.txt"
+    captions.write_text(captions.read_text().replace("dog", "hound").replace("a ", "ein "))
+    with pytest.raises(UserError, match="training data have changed"):
+        training.train(config, tmp_path / "run", [])
+
+
+def test_init_from_takes_the_weights_and_names_what_stays_fresh(
+    scan_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = ("training.epochs=1", "loss=baseline", "loss.towers=selfalign")
+    training.train(settings(scan_folder, "vsrn", *first), tmp_path / "first", [])
+    best = tmp_path / "first" / "checkpoints" / "best.ckpt"
+    start = f"init_from={best}"
+    capsys.readouterr()
+    still = (*first, "training.learning_rate=1e-30", start)
+    training.train(settings(scan_folder, "vsrn", *still), tmp_path / "same", [])
+    states = [
+        torch.load(path, weights_only=True)["state_dict"]
+        for path in (best, tmp_path / "same" / "checkpoints" / "best.ckpt")
+    ]
+    trained = [name for name in states[0] if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in trained)
+    training.train(settings(scan_folder, "vsrn", *still, "loss=selfalign"), tmp_path / "more", [])
+    assert "stay fresh" in capsys.readouterr().out
+    with pytest.raises(UserError, match="do not fit the model"):
+        training.train(settings(scan_folder, "vsrn", *still, "backbone.width=16"), tmp_path / "b", [])
+    with pytest.raises(UserError, match="another vocabulary"):
+        training.train(settings(scan_folder, "vsrn", *still, "backbone.vocabulary.minimum_count=6"), tmp_path / "c", [])
