@@ -12,4 +12,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    hydra_app.launch(main)
+    hydra_app.launch(main, "eval")

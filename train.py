@@ -12,4 +12,7 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    hydra_app.launch(hydra_app.resume if hydra_app.asks_to_resume() else main)
+    if hydra_app.asks_to_resume():
+        hydra_app.launch(hydra_app.resume)
+    else:
+        hydra_app.launch(main, "train")

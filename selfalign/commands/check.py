@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from selfalign.commands import hydra_app
+from selfalign.commands.composing import composed
 from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.checks.findings import Finding, counted
 from selfalign.data.checks.inspection import Inspection
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--checksums", action="store_true", help="also read all files and compare them with SHA256SUMS")
     parser.add_argument("settings", nargs="*", help="as of train.py: data=coco backbone=vsrn data.root=DIR")
     options = parser.parse_intermixed_args()
-    config = hydra_app.compose_training(options.settings)
+    config = composed(options.settings)
     inspection = inspect(config, full=options.full, checksums=options.checksums)
     tokenizer = words(config, inspection)
     sys.stdout.write(report(config, inspection, tokenizer))
@@ -48,7 +49,7 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
     """
     data = config["data"]
     inspection = Inspection(Path(data["root"]), boxes=config["backbone"]["name"] == "camera", full=full)
-    if "scenes" in data and not inspection.root.exists():
+    if data["scenes"] is not None and not inspection.root.exists():
         inspection.findings.append(Finding("ok", "scenes", f"{inspection.root} is not there; the run draws it first"))
         return inspection
     names = [data[f"{role}_split"] for role in ("train", "val", "test")]

@@ -1,4 +1,4 @@
-"""The only file that knows Hydra and OmegaConf: composed configuration → a run; errors → one line.
+"""Composed configuration → a run; errors → one line.
 
 Lightning is imported where a job is done: the process that only starts others has no use for it.
 """
@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from selfalign.commands.composing import composed, plain, prepared, store_schema
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
 from selfalign.commands.resuming import is_finished, resumed_configuration, set_results_aside, started_with
 from selfalign.errors import UserError
@@ -34,16 +35,12 @@ from selfalign.runs.folder import CONFIG, locked, require_fresh
 from selfalign.runs.jobs import perform_once
 from selfalign.runs.names import run_names
 
-_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-_TRAIN_KEYS = {
-    "data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile", "init_from"
-}  # fmt: skip
-_EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
 _WANDB_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
 """Where wandb login has put keys, in older and newer versions."""
 _EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
 
 register_names()
+store_schema()
 
 
 Answer = TypeVar("Answer")
@@ -74,14 +71,14 @@ def train(config: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
 
     def describe() -> str:
-        return OmegaConf.to_yaml(OmegaConf.create(_plain(config, _TRAIN_KEYS)))
+        return OmegaConf.to_yaml(OmegaConf.create(plain(config, "train")))
 
     def perform_it() -> None:
-        plain = _plain(config, _TRAIN_KEYS)
+        settings = plain(config, "train")
         if is_first_process():
             write_whole(run_dir / CONFIG, describe())
-        plain["logger"] = _loggers(plain, run_dir, HydraConfig.get())
-        _run(Job("train", plain, str(run_dir)))
+        settings["logger"] = _loggers(settings, run_dir, HydraConfig.get())
+        _run(Job("train", settings, str(run_dir)))
 
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return perform_once(run_dir, describe, perform_it, writes=is_first_process())
@@ -98,9 +95,7 @@ def asks_to_resume() -> bool:
 
 def resume() -> None:
     """Go on with the run of the command line, in its folder."""
-    config, run_dir = resumed_configuration(sys.argv[1:], compose_training)
-    if unknown := set(config) ^ _TRAIN_KEYS:
-        raise UserError(f"resume: {run_dir}/{CONFIG} is of another version (setting {min(unknown)})")
+    config, run_dir = resumed_configuration(sys.argv[1:], composed)
     if is_finished(run_dir, config):
         sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
         return
@@ -116,16 +111,7 @@ def resume() -> None:
 @one_line_errors
 def evaluate(config: DictConfig) -> None:
     """Run eval.py's job in Hydra's run folder."""
-    plain = _plain(config, _EVAL_KEYS)
-    if not isinstance(plain["checkpoints"], list):
-        raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {plain['checkpoints']!r}")
-    _run(Job("evaluate", plain, HydraConfig.get().runtime.output_dir))
-
-
-def compose_training(settings: Sequence[str]) -> dict[str, Any]:
-    """train.py's configuration with ``settings`` as on its command line; no run folder is made."""
-    with hydra.initialize_config_dir(str(_CONFIGS), version_base="1.3"):
-        return _plain(hydra.compose("train", list(settings)), _TRAIN_KEYS)
+    _run(Job("evaluate", plain(config, "eval"), HydraConfig.get().runtime.output_dir))
 
 
 def _run(job: Job) -> None:
@@ -154,43 +140,49 @@ def perform(job: Job) -> None:
         raise UserError(str(error)) from error
 
 
-def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
+def _perform_training(settings: dict[str, Any], run_dir: Path) -> None:
     from selfalign.engine import evaluation, training
     from selfalign.engine.callbacks.wandb_run import ended_with_its_job
     from selfalign.runs.results import result_series
 
-    settings = plain.pop("logger").values()
-    loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
+    entries = settings.pop("logger").values()
+    loggers = [hydra.utils.instantiate(entry, save_dir=str(run_dir), _convert_="all") for entry in entries]
     with ended_with_its_job(loggers, run_dir):
-        record = training.train(plain, run_dir, loggers)
+        record = training.train(settings, run_dir, loggers)
         for logger in loggers:
             logger.log_metrics(result_series(record))
     evaluation.say(f"\nrun folder: {_short(run_dir)}")
 
 
-def _perform_evaluation(plain: dict[str, Any], run_dir: Path) -> None:
+def _perform_evaluation(settings: dict[str, Any], run_dir: Path) -> None:
     from selfalign.engine import evaluation
 
-    checkpoints, protocol = plain["checkpoints"], plain["protocol"]
     evaluation.evaluate_checkpoints(
-        [Path(path) for path in checkpoints],
+        [Path(path) for path in settings["checkpoints"]],
         run_dir,
-        strategy=plain["strategy"],
-        split=plain["split"],
-        protocols=[protocol] if isinstance(protocol, str) else protocol,
-        padding=plain["padding"],
-        data=plain["data"],
-        embeddings=plain["save_embeddings"],
-        original=plain["original"],
+        strategy=settings["strategy"],
+        split=settings["split"],
+        protocols=settings["protocol"],
+        padding=settings["padding"],
+        data=settings["data"],
+        embeddings=settings["save_embeddings"],
+        original=settings["original"],
     )
     evaluation.say(f"\nresults: {_short(run_dir / 'results.json')}")
 
 
-def launch(main: Callable[[], None]) -> None:
-    """Run a Hydra main; what a user can mend ends in one line on stderr and a non-zero exit."""
+def launch(main: Callable[[], None], program: str | None = None) -> None:
+    """Run a main; what a user can mend ends in one line on stderr and a non-zero exit.
+
+    Args:
+        main: what to run.
+        program: ``train`` or ``eval`` if it is Hydra's, whose command line is checked before anything is made.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
     ending: str | None = None
     try:
+        if program is not None:
+            sys.argv[1:] = prepared(sys.argv[1:], program)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         ending = _one_line(error)
@@ -206,17 +198,6 @@ def launch(main: Callable[[], None]) -> None:
             sys.stderr.write(f"{left}\n")
     if ending or left:
         sys.exit(ending or 1)
-
-
-def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
-    """The resolved configuration as plain values; a key that nothing reads is an error."""
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    if not isinstance(plain, dict):
-        raise UserError("configuration: expected named settings")
-    unknown = sorted(str(name) for name in set(plain) - known)
-    if unknown:
-        raise UserError(f"{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
-    return {str(name): value for name, value in plain.items()}
 
 
 def _loggers(plain: dict[str, Any], run_dir: Path, hydra_config: Any) -> dict[str, dict[str, Any]]:

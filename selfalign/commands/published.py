@@ -15,6 +15,7 @@ from typing import Any
 
 from selfalign.commands import hydra_app
 from selfalign.commands.compare import write
+from selfalign.commands.composing import composed
 from selfalign.reports.published import markdown, match, published, text
 from selfalign.runs.reading import read_runs
 
@@ -38,7 +39,7 @@ def main() -> None:
 @cache
 def recipe(backbone: str, data: str, loss: str) -> Mapping[str, Any]:
     """The published configuration, which is the default of ``configs``."""
-    return hydra_app.compose_training([f"backbone={backbone}", f"data={data}", f"loss={loss}", "padding=paper"])
+    return composed([f"backbone={backbone}", f"data={data}", f"loss={loss}", "padding=paper"])
 
 
 if __name__ == "__main__":

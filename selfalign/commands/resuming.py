@@ -13,10 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from selfalign.errors import UserError
 from selfalign.runs.folder import CONFIG
+from selfalign.settings import TrainingRun, checked, resumable
 
 _ASKED = "resume="
 _RESULTS = "results.json"
-_MAY_DIFFER = ("strategy", "logger", "training.epochs", "data.workers", "data.resident", "data.root")
 
 
 def resumed_configuration(
@@ -85,13 +85,15 @@ def _stored(folder: Path) -> dict[str, Any]:
         raise UserError(f"resume: {path} is damaged ({' '.join(str(error).split())[:160]})") from error
     if not isinstance(config, dict) or not isinstance(config.get("training"), dict):
         raise UserError(f"resume: {path} is damaged (no training settings)")
-    return {str(name): value for name, value in config.items()}
+    try:
+        return checked({str(name): value for name, value in config.items()}, TrainingRun, record=True)
+    except UserError as error:
+        raise UserError(f"resume: {path}: {error}") from error
 
 
 def _allowed(key: str) -> str:
-    for name in _MAY_DIFFER:
+    may_differ = resumable()
+    for name in may_differ:
         if key == name or key.startswith(f"{name}."):
             return name
-    raise UserError(
-        f"resume: {key} cannot differ from what the run was started with; only {', '.join(_MAY_DIFFER)} can"
-    )
+    raise UserError(f"resume: {key} cannot differ from what the run was started with; only {', '.join(may_differ)} can")

@@ -178,16 +178,14 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
     Raises:
         UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
     """
-    settings = dict(settings)
+    settings = {name: value for name, value in settings.items() if value is not None}
     name = settings.pop("strategy", "auto")
     if name == "ddp":
         # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
         ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
         settings |= {"strategy": ddp, "use_distributed_sampler": False}
         if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-            settings["plugins"] = [
-                LightningEnvironment()
-            ]  # processes of our own launching, inside SLURM too
+            settings["plugins"] = [LightningEnvironment()]  # processes of our own launching, inside SLURM too
     elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
         raise UserError(
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
@@ -206,7 +204,7 @@ def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[
         return read_checkpoint(path)
     files = {name: None if original.get(name) is None else Path(original[name]) for name in ("vocabulary", "bert")}
     known = {name: value for name, value in data.items() if value is not None and name != "scenes"}
-    if not {"root", "batch_size"} <= set(known):
+    if "root" not in known:
         raise UserError(f"checkpoint {path}: names no data; pass data=precomputed data.root=DIR")
     provenance, weights = convert(path, files["vocabulary"], files["bert"], known)
     if original.get("to") is not None:

@@ -10,6 +10,7 @@ import torch
 
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
+from selfalign.settings import TrainingRun, checked
 
 FORMAT = 1
 
@@ -51,7 +52,11 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
         raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
     if problem := _damage(record):
         raise UserError(f"checkpoint {path}: its record is damaged ({problem})")
-    return Provenance(**record), content["state_dict"]
+    try:
+        config = checked(record["config"], TrainingRun, record=True)
+    except UserError as error:
+        raise UserError(f"checkpoint {path}: its record is damaged or of a later version ({error})") from error
+    return Provenance(**(record | {"config": config})), content["state_dict"]
 
 
 def _damage(record: dict[str, Any]) -> str | None:
