@@ -110,11 +110,11 @@ def counted(function):
 for name in ("write", "flush", "finish"):
     setattr(feature_files.ArrayFile, name, counted(getattr(feature_files.ArrayFile, name)))
 tsv_to_layout._Journal.note = counted(tsv_to_layout._Journal.note)
-conversion.write_checksums = counted(conversion.write_checksums)
-conversion._IMAGES_A_NOTE = 4
+tsv_to_layout.write_checksums = counted(conversion.write_checksums)
+tsv_to_layout._IMAGES_A_NOTE = 4
 folder = Path(sys.argv[1])
-target = conversion.Target(folder / "killed", "train", folder / "ids.txt", 3, 5)
-conversion.convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], target, lambda text: None)
+target = tsv_to_layout.Target(folder / "killed", "train", folder / "ids.txt", 3, 5)
+tsv_to_layout.convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], target, lambda text: None)
 """
 
 
