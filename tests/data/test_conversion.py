@@ -110,7 +110,7 @@ def counted(function):
 for name in ("write", "flush", "finish"):
     setattr(feature_files.ArrayFile, name, counted(getattr(feature_files.ArrayFile, name)))
 tsv_to_layout._Journal.note = counted(tsv_to_layout._Journal.note)
-tsv_to_layout.write_checksums = counted(conversion.write_checksums)
+tsv_to_layout.write_checksums = counted(tsv_to_layout.write_checksums)
 tsv_to_layout._IMAGES_A_NOTE = 4
 folder = Path(sys.argv[1])
 target = tsv_to_layout.Target(folder / "killed", "train", folder / "ids.txt", 3, 5)
