@@ -14,7 +14,7 @@ import yaml
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
 from selfalign.runs.jobs import read_jobs
-from selfalign.runs.ranks import NAME, ProtocolRanks, QueryRanks, read_ranks
+from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
 from selfalign.runs.results import RECALLS
 
 RSUM = "rsum"
