@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from selfalign.data.layout import SplitFiles, find_split
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
 from selfalign.data.text.captions import TokenizedCaptions, read_captions
 from selfalign.data.text.kept_text import kept_tokens

@@ -35,7 +35,7 @@ from selfalign.processes.exchange import current
 from selfalign.processes.launching import is_first_process
 from selfalign.processes.memory import keep_freed_memory
 from selfalign.reports.evaluation_table import table
-from selfalign.runs import ranks as ranks_file
+from selfalign.runs import ranks_file
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import save_embeddings
 from selfalign.runs.results import environment, save_results

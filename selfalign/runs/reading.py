@@ -12,7 +12,7 @@ import yaml
 
 from selfalign.errors import UserError
 from selfalign.runs.jobs import read_jobs
-from selfalign.runs.ranks import NAME, ProtocolRanks, QueryRanks, read_ranks
+from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
 from selfalign.runs.results import RECALLS, read_results
 
 RSUM = "rsum"

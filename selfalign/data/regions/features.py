@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.errors import UserError
 
 CAPTIONS_PER_IMAGE = 5
