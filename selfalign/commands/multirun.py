@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from selfalign.errors import UserError
-from selfalign.processes.launching import started_from_outside
+from selfalign.processes.place import started_from_outside
 from selfalign.reports.leaderboard.pictures import save_chart
 from selfalign.reports.leaderboard.ranking import rank
 from selfalign.reports.leaderboard.tables import save_csv, table
@@ -90,7 +90,7 @@ class Leaderboard(Callback):
 
 
 def _begin(config: DictConfig) -> Sweep:
-    if started_from_outside():
+    if started_from_outside() is not None:
         raise UserError(
             "a sweep starts the processes of its jobs itself; run it without torchrun or srun, as python train.py -m"
         )
