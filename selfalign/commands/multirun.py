@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from selfalign.errors import UserError
-from selfalign.processes.launching import started_from_outside
+from selfalign.processes.place import started_from_outside
 from selfalign.reports.leaderboard.leaderboard_chart import save_leaderboard_chart
 from selfalign.reports.leaderboard.leaderboard_table import save_csv, table
 from selfalign.reports.leaderboard.standings import rank
@@ -90,7 +90,7 @@ class SweepEvents(Callback):
 
 
 def _begin(config: DictConfig) -> Sweep:
-    if started_from_outside():
+    if started_from_outside() is not None:
         raise UserError(
             "a sweep starts the processes of its jobs itself; run it without torchrun or srun, as python train.py -m"
         )
