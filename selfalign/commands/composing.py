@@ -16,14 +16,13 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from selfalign.commands.paths import expand_paths, how_to_type, quoted_paths
 from selfalign.errors import UserError
-from selfalign.runs.folder import require_fresh
 from selfalign.settings import BACKBONES, LOSS_TERMS, RANKING_LOSSES, Evaluation, TrainingRun, checked, defaults
 from selfalign.settings.nearest import no_such_option
 
@@ -75,16 +74,20 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             into[name] = value
 
 
-def plain(config: DictConfig, program: str) -> dict[str, Any]:
-    """A composed configuration as plain values, complete and checked.
+def plain(config: DictConfig, program: str, **found: Any) -> dict[str, Any]:
+    """A composed configuration as plain values, complete and checked, ``found`` in their places.
 
     Raises:
         UserError: naming the setting that is wrong.
     """
-    values = OmegaConf.to_container(config, resolve=True)
+    own = OmegaConf.masked_copy(config, [str(name) for name in config if name not in (*found, "hydra")])
+    values = OmegaConf.to_container(own, resolve=True)
     if not isinstance(values, dict):
         raise UserError("configuration: expected named settings")
-    return checked({str(name): value for name, value in values.items()}, SCHEMAS[program])
+    named = {str(name): value for name, value in values.items()} | found
+    settings = checked(named, SCHEMAS[program])
+    expand_paths(settings)
+    return settings
 
 
 def composed(settings: Sequence[str], program: str = "train") -> dict[str, Any]:
@@ -94,7 +97,7 @@ def composed(settings: Sequence[str], program: str = "train") -> dict[str, Any]:
         UserError: naming the setting that is wrong.
     """
     with _hydra():
-        return plain(_composed(program, _typed(settings)), program)
+        return plain(_composed(program, _typed(quoted_paths(settings))), program)
 
 
 def prepared(arguments: Sequence[str], program: str) -> list[str]:
@@ -116,17 +119,14 @@ def prepared(arguments: Sequence[str], program: str) -> list[str]:
         typed = _typed(options.overrides)
         name = options.config_name or program
         first = _first(typed, multirun=options.multirun)
-        config = _composed(name, first, search, with_hydra=True)
-        job = _without_hydra(config)
+        job = _composed(name, first, search)
         values = plain(job, program)
         for number, other in _alternatives(typed):
             changed = [*first[:number], other, *first[number + 1 :]]
             if _is_group(other):
-                plain(_without_hydra(_composed(name, changed, search, with_hydra=True)), program)
+                plain(_composed(name, changed, search), program)
             else:
                 checked(_changed(values, other), SCHEMAS[program])
-        if program == "train" and not options.multirun and not options.cfg:
-            _require_fresh(config)
         spelt = {before: _spelt(override, job) for before, override in zip(options.overrides, typed, strict=True)}
     return [spelt.get(argument, argument) for argument in arguments]
 
@@ -140,12 +140,10 @@ def _hydra(config_path: str | None = None) -> Iterator[None]:
         yield
 
 
-def _composed(
-    name: str, overrides: Sequence[Override], search: Sequence[str] = (), *, with_hydra: bool = False
-) -> DictConfig:
+def _composed(name: str, overrides: Sequence[Override], search: Sequence[str] = ()) -> DictConfig:
     lines = [_forced(override) for override in overrides]
     try:
-        return hydra.compose(name, [*search, *lines], return_hydra_config=with_hydra)
+        return hydra.compose(name, [*search, *lines])
     except MissingConfigException as error:
         raise _missing_option(error) from error
 
@@ -154,8 +152,8 @@ def _typed(settings: Sequence[str]) -> list[Override]:
     """Settings as Hydra reads them; ``loss.ranking=NAME`` is the option of that name."""
     try:
         found = OverridesParser.create().parse_overrides(list(settings))
-    except HydraException as error:
-        raise UserError(f"settings: expected key=value, {' '.join(str(error).split())}") from error
+    except OverrideParseException as error:
+        raise UserError(how_to_type(error.override)) from error
     for override in found:
         group = _OPTIONS.get(override.key_or_group)
         if group is not None and not isinstance(override.value(), dict | type(None)):
@@ -246,20 +244,6 @@ def _changed(values: dict[str, Any], override: Override) -> dict[str, Any]:
     changed = copy.deepcopy(values)
     _put(changed, override.key_or_group, override.value())
     return changed
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    job = copy.copy(config)
-    OmegaConf.set_struct(job, False)
-    OmegaConf.set_readonly(job, False)
-    job.pop("hydra")
-    return job
-
-
-def _require_fresh(config: DictConfig) -> None:
-    """Refuse the folder of another run before anything in it changes."""
-    HydraConfig.instance().set_config(config)
-    require_fresh(Path(config.hydra.run.dir))
 
 
 def _missing_option(error: MissingConfigException) -> UserError:

@@ -8,7 +8,7 @@ from selfalign.settings import losses as _losses  # noqa: F401
 from selfalign.settings.axes import BACKBONES, LOSS_TERMS, RANKING_LOSSES, BackboneRow, LossRow, Row
 from selfalign.settings.checking import MISSING, checked, defaults
 from selfalign.settings.field import REQUIRED, Rule, group, setting
-from selfalign.settings.keys import every_key, is_in_name, is_published, matters, resumable
+from selfalign.settings.keys import every_key, is_in_name, is_published, matters, paths, resumable
 from selfalign.settings.nearest import nearest
 from selfalign.settings.programs import Evaluation, TrainingRun
 
@@ -32,6 +32,7 @@ __all__ = [
     "is_published",
     "matters",
     "nearest",
+    "paths",
     "resumable",
     "setting",
 ]

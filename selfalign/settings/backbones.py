@@ -33,13 +33,14 @@ class Bert:
     """CAMERA's text encoder."""
 
     source: str | None = setting(
-        "bert-base-uncased", doc="hub name or local folder; null: a small one, made on the spot and trained"
+        "bert-base-uncased", path=True, doc="hub name or local folder; null: a small one, made on the spot and trained"
     )
     frozen: bool = setting(True, doc="train none of its parameters, as published")
     dropout: bool = setting(True, doc="its own dropout is active in training, as published, although it is frozen")
     maximum_length: int = setting(32, at_least=3, unit="word pieces", doc="[CLS] and [SEP] counted")
     cache: str | None = setting(
         None,
+        path=True,
         published=False,
         doc="a folder: its outputs computed once, as float16; needs dropout=false, which is not as published",
     )
@@ -81,7 +82,7 @@ class Camera:
 class Vocabulary:
     """The words that VSRN knows."""
 
-    file: str | None = setting(None, doc="a vocabulary JSON; null: built from the training captions")
+    file: str | None = setting(None, path=True, doc="a vocabulary JSON; null: built from the training captions")
     minimum_count: int = setting(4, at_least=1, doc="how often a word occurs in the training captions")
     tokenizer: str = setting(
         "nltk_line",

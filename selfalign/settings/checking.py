@@ -143,7 +143,8 @@ def _single(given: Any, field: Field, key: str, mode: _Mode) -> Any:
     if given is REQUIRED:
         given = field.default
     if given is REQUIRED:
-        raise UserError(f"{key}: expected {described(field.kind, field.rule)}, got nothing; give {key}=VALUE")
+        words = field.rule.ask or f"expected {described(field.kind, field.rule)}, got nothing; give {key}=VALUE"
+        raise UserError(f"{key}: {words}")
     if given is None and mode.record and field.rule.may_be_unknown:
         return None
     try:

@@ -28,12 +28,14 @@ class Rule:
 
     Attributes:
         doc: what it means, in a sentence.
+        ask: what to do where it has to be given and is not.
         unit: of its values: ``epochs``, ``steps``, ``captions``.
         at_least, above, at_most, below: bounds of a number.
         one_of: the only values.
         resumable: a run may go on with another value; of a group: with other values of all that is in it.
         matters: another value makes another setting where runs are compared.
         published: a run counts as the published one only with the published value.
+        path: it names a file or a folder.
         in_name: short names of runs tell it already.
         older: what a record stands for that is from before the setting; the default, if not given.
         may_be_unknown: a record may hold ``None`` for it, as those of the authors' checkpoints do.
@@ -44,6 +46,7 @@ class Rule:
     """
 
     doc: str = ""
+    ask: str = ""
     unit: str = ""
     at_least: float | None = None
     above: float | None = None
@@ -53,6 +56,7 @@ class Rule:
     resumable: bool = False
     matters: bool = True
     published: bool = True
+    path: bool = False
     in_name: bool = False
     older: Any = _AS_NOW
     may_be_unknown: bool = False

@@ -39,10 +39,19 @@ class Scenes:
 class Data:
     """A data set, and how it is read."""
 
-    root: str = setting(published=False, resumable=True, doc="folder in SCAN's layout")
+    root: str = setting(
+        ask="give data.root=DIR, a folder in SCAN's layout",
+        path=True,
+        published=False,
+        resumable=True,
+        doc="folder in SCAN's layout",
+    )
     scenes: Scenes | None = group(doc="draw it where the folder is missing; null: a data set of your own")
     images: str | None = setting(
-        None, matters=False, doc="folder of the photographs that {split}_images.txt names, for pictures of examples"
+        None,
+        path=True,
+        matters=False,
+        doc="folder of the photographs that {split}_images.txt names, for pictures of examples",
     )
     train_split: str = setting("train", doc="name of the training split")
     val_split: str = setting("dev", doc="name of the validation split")
@@ -103,9 +112,9 @@ class Training:
 class Original:
     """For the authors' checkpoints (*.pth.tar)."""
 
-    vocabulary: str | None = setting(None, doc="VSRN: the pickled vocabulary, or JSON")
-    bert: str | None = setting(None, doc="CAMERA: the BERT folder")
-    to: str | None = setting(None, doc="also write the checkpoint in this project's format")
+    vocabulary: str | None = setting(None, path=True, doc="VSRN: the pickled vocabulary, or JSON")
+    bert: str | None = setting(None, path=True, doc="CAMERA: the BERT folder")
+    to: str | None = setting(None, path=True, doc="also write the checkpoint in this project's format")
 
 
 Loggers = dict[str, Any]

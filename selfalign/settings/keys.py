@@ -7,7 +7,7 @@ from typing import Any
 
 from selfalign.settings.axes import LOSS_TERMS, axis
 from selfalign.settings.checking import Field, fields
-from selfalign.settings.programs import TrainingRun
+from selfalign.settings.programs import Evaluation, TrainingRun
 
 
 def walk(schema: type, prefix: str = "") -> Iterator[tuple[str, Field]]:
@@ -36,6 +36,12 @@ def rules_of(key: str, schema: type = TrainingRun) -> list[Any]:
     parts = key.split(".")
     places = [".".join(parts[: count + 1]) for count in range(len(parts))]
     return [known[place].rule for place in places if place in known]
+
+
+def paths() -> tuple[str, ...]:
+    """The settings of all programs that name one file or folder."""
+    every = [*walk(TrainingRun), *walk(Evaluation)]
+    return tuple(dict.fromkeys(key for key, field in every if field.rule.path))
 
 
 def matters(key: str) -> bool:

@@ -48,7 +48,7 @@ class TrainingRun:
     seed: int = setting(
         1024, at_least=0, at_most=2**32 - 1, matters=False, may_be_unknown=True, doc="of everything random"
     )
-    init_from: str | None = setting(None, doc="a checkpoint whose weights a new run starts with")
+    init_from: str | None = setting(None, path=True, doc="a checkpoint whose weights a new run starts with")
     compile: bool = setting(
         False, matters=False, doc="torch.compile of both towers; pays on a GPU after its first steps"
     )
@@ -61,7 +61,13 @@ class TrainingRun:
 class Evaluation:
     """eval.py's settings."""
 
-    checkpoints: list[str] = setting(doc="two or more are an ensemble")
+    checkpoints: list[str] = setting(
+        ask=(
+            "name a run's folder or a checkpoint, or several for an ensemble, as python eval.py checkpoints=RUN or "
+            "checkpoints=RUN,OTHER_RUN"
+        ),
+        doc="folders of runs, whose best checkpoint is meant, or files; two or more are an ensemble",
+    )
     split: str | None = setting(None, doc="null: the test split of the first checkpoint's data")
     protocol: list[str] | None = setting(None, one_of=PROTOCOLS, doc="null: as the first checkpoint's data say")
     save_embeddings: bool = setting(False, doc="embeddings.safetensors beside results.json")
