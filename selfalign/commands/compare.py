@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 from selfalign.reports.comparison.comparing import compare
 from selfalign.reports.comparison.comparison_table import latex, markdown, text
 from selfalign.reports.comparison.forest_plot import save_forest_plot
@@ -52,7 +53,7 @@ def write(printed: str, path: Path) -> None:
         UserError: if it cannot be written.
     """
     try:
-        path.write_text(printed, encoding="utf-8")
+        write_whole(path, printed)
     except OSError as error:
         raise UserError(f"--out {path}: cannot be written ({error.strerror})") from error
 

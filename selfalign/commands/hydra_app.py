@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
 from selfalign.commands.resuming import is_finished, resumed_configuration, set_results_aside, started_with
 from selfalign.errors import UserError
-from selfalign.files.regular_files import write_whole
+from selfalign.files.whole_files import write_whole
 from selfalign.processes.launching import Job, is_first_process, processes_to_start, run_processes
 from selfalign.runs.folder import CONFIG, locked, require_fresh
 from selfalign.runs.jobs import perform_once
@@ -250,7 +250,7 @@ def _wandb_run(plain: dict[str, Any], settings: dict[str, Any], run_dir: Path, h
     earlier = kept.read_text(encoding="utf-8").strip() if kept.exists() else None
     identity = settings.get("id") or earlier or secrets.token_hex(4)
     if is_first_process():
-        kept.write_text(f"{identity}\n", encoding="utf-8")
+        write_whole(kept, f"{identity}\n")
     return {
         "id": identity,
         "group": names.group,

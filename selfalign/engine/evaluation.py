@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
+from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import (
     Config,
@@ -60,10 +60,8 @@ class Gallery:
 
 def say(line: str) -> None:
     """One line for the person at the terminal, from the first process of a run."""
-    if not is_first_process():
-        return
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    if is_first_process():
+        console.say(line)
 
 
 def quiet_libraries() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 
 _GRACE = 15.0
 """Seconds that processes have for ending by themselves once they are asked to."""
@@ -119,8 +120,7 @@ def work(job_file: Path, perform: Callable[[Job], None]) -> None:
             "trace": traceback.format_exc(),
         }
         path = job_file.with_name(f"error-{os.environ['RANK']}.json")
-        path.with_suffix(".partial").write_text(json.dumps(word), encoding="utf-8")
-        path.with_suffix(".partial").rename(path)
+        write_whole(path, json.dumps(word))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # an ordinary exit may wait for processes that no longer answer

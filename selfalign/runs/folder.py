@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from selfalign.errors import UserError
+from selfalign.files.locks import lock
 
 CONFIG = "config.yaml"
 
@@ -34,11 +34,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: if another run is in it.
     """
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{os.path.relpath(folder)}: another process is running in this folder") from error
-        except OSError:
-            pass  # a file system without locks: the check for a fresh folder is what is left
-        yield
+    with lock(folder / ".lock") as state:
+        if state == "taken":
+            raise UserError(f"{os.path.relpath(folder)}: another process is running in this folder")
+        yield  # on a file system without locks, the check for a fresh folder is what is left

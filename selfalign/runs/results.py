@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from selfalign.files.whole_files import write_whole
+
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
 
@@ -41,9 +43,7 @@ def _commit() -> str | None:
 
 def save_results(record: dict[str, Any], path: Path) -> None:
     """Write a result as JSON; nobody ever sees half a file."""
-    temporary = path.with_suffix(".json.partial")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(record, indent=2) + "\n")
 
 
 def result_series(record: dict[str, Any]) -> dict[str, float]:

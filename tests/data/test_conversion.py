@@ -97,8 +97,8 @@ def test_checksums_name_files_of_their_folder_only(entry: str, tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from selfalign.data.conversion.tsv_to_layout import tsv_to_layout as conversion
-from selfalign.data.conversion.tsv_to_layout import feature_files
+from selfalign.data.conversion import feature_files
+from selfalign.data.conversion import tsv_to_layout as conversion
 count = 0
 def counted(function):
     def killing(*arguments):
