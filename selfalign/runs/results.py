@@ -9,9 +9,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from selfalign.errors import UserError
+from selfalign.files.regular_files import read_regular
 from selfalign.files.whole_files import write_whole
 
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
+_LARGEST_RESULTS = 16 * 2**20
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
 
 
@@ -44,6 +47,24 @@ def _commit() -> str | None:
 def save_results(record: dict[str, Any], path: Path) -> None:
     """Write a result as JSON; nobody ever sees half a file."""
     write_whole(path, json.dumps(record, indent=2) + "\n")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What :func:`save_results` wrote.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        record = json.loads(read_regular(path, "results", _LARGEST_RESULTS).decode())
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"results {path}: damaged, not JSON ({reason})") from error
+    if not isinstance(record, dict):
+        raise UserError(f"results {path}: damaged, expected named values")
+    return record
 
 
 def result_series(record: dict[str, Any]) -> dict[str, float]:
