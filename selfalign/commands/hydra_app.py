@@ -25,6 +25,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from selfalign import console
+from selfalign.commands.configs_folder import CONFIGS
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
 from selfalign.commands.resuming import is_finished, resumed_configuration, set_results_aside, started_with
 from selfalign.errors import UserError
@@ -34,7 +36,6 @@ from selfalign.runs.folder import CONFIG, locked, require_fresh
 from selfalign.runs.jobs import perform_once
 from selfalign.runs.names import run_names
 
-_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _TRAIN_KEYS = {
     "data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile", "init_from"
 }  # fmt: skip
@@ -102,7 +103,7 @@ def resume() -> None:
     if unknown := set(config) ^ _TRAIN_KEYS:
         raise UserError(f"resume: {run_dir}/{CONFIG} is of another version (setting {min(unknown)})")
     if is_finished(run_dir, config):
-        sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
+        console.say(f"{_short(run_dir)} is finished; its figures are in results.json")
         return
     started = started_with(run_dir)
     if is_first_process():
@@ -124,11 +125,13 @@ def evaluate(config: DictConfig) -> None:
 
 def compose_training(settings: Sequence[str]) -> dict[str, Any]:
     """train.py's configuration with ``settings`` as on its command line; no run folder is made."""
-    with hydra.initialize_config_dir(str(_CONFIGS), version_base="1.3"):
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return _plain(hydra.compose("train", list(settings)), _TRAIN_KEYS)
 
 
 def _run(job: Job) -> None:
+    if is_first_process():
+        console.say(f"{job.name}: {_short(Path(job.run_dir))}; loading PyTorch")
     count = processes_to_start(job.config["strategy"])
     with locked(Path(job.run_dir)) if is_first_process() else contextlib.nullcontext():
         if count > 1:
@@ -203,7 +206,7 @@ def launch(main: Callable[[], None]) -> None:
         ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); jobs may still run; see {trace}"
     finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
         if left := end_sweep():
-            sys.stderr.write(f"{left}\n")
+            console.warn(left)
     if ending or left:
         sys.exit(ending or 1)
 
@@ -276,7 +279,7 @@ def _has_wandb_key() -> bool:
 def _one_line(error: Exception) -> str:
     if (extra := _EXTRA.search(str(error))) is not None:
         return f"error: {extra[0]} is not installed; pip install -e '.[sweep]' brings it"
-    return f"error: {' '.join(str(error).split())}"
+    return console.one_line(error)
 
 
 def _short(path: Path) -> str:

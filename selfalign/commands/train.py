@@ -1,0 +1,16 @@
+"""Train a model: selfalign train backbone=camera data=coco."""
+
+from selfalign.commands.first_line import first_line
+
+
+def main() -> None:
+    """The command."""
+    first_line("train")
+    from selfalign.commands import hydra_app
+    from selfalign.commands.hydra_programs import training
+
+    hydra_app.launch(hydra_app.resume if hydra_app.asks_to_resume() else training)
+
+
+if __name__ == "__main__":
+    main()
