@@ -1,4 +1,4 @@
-"""Evaluate checkpoints: python eval.py checkpoints=[A.ckpt,B.ckpt] split=test."""
+"""Evaluate checkpoints: python eval.py checkpoints=RUN split=test."""
 
 from selfalign.commands.eval import main
 

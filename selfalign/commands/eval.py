@@ -1,4 +1,4 @@
-"""Evaluate checkpoints: selfalign eval checkpoints=[A.ckpt,B.ckpt] split=test."""
+"""Evaluate checkpoints: selfalign eval checkpoints=RUN split=test."""
 
 from selfalign.commands.first_line import first_line
 
@@ -6,9 +6,10 @@ from selfalign.commands.first_line import first_line
 def main() -> None:
     """The command."""
     first_line("eval")
-    from selfalign.commands import hydra_app
+    from selfalign.commands import gate, hydra_app
     from selfalign.commands.hydra_programs import evaluation
 
+    gate.check_first(hydra_app.evaluation_settings)
     hydra_app.launch(evaluation)
 
 

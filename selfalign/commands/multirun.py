@@ -22,7 +22,7 @@ from selfalign.console import one_line, say
 from selfalign.errors import UserError
 from selfalign.files.locks import lock
 from selfalign.files.whole_files import write_whole
-from selfalign.processes.launching import started_from_outside
+from selfalign.processes.place import started_from_outside
 from selfalign.reports.leaderboard.leaderboard_chart import save_leaderboard_chart
 from selfalign.reports.leaderboard.leaderboard_table import save_csv, table
 from selfalign.reports.leaderboard.standings import rank
@@ -92,7 +92,7 @@ class SweepEvents(Callback):
 
 
 def _begin(config: DictConfig) -> Sweep:
-    if started_from_outside():
+    if started_from_outside() is not None:
         raise UserError(
             "a sweep starts the processes of its jobs itself; run it without torchrun or srun, as python train.py -m"
         )

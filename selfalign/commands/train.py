@@ -6,9 +6,10 @@ from selfalign.commands.first_line import first_line
 def main() -> None:
     """The command."""
     first_line("train")
-    from selfalign.commands import hydra_app
+    from selfalign.commands import gate, hydra_app
     from selfalign.commands.hydra_programs import training
 
+    gate.check_first(hydra_app.training_settings)
     hydra_app.launch(hydra_app.resume if hydra_app.asks_to_resume() else training)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from selfalign.errors import UserError
 from selfalign.runs.jobs import read_jobs
 from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
-from selfalign.runs.results import RECALLS, read_results
+from selfalign.runs.results import RECALLS, RESULTS, read_results
 
 RSUM = "rsum"
 _DEPTHS = (1, 5, 10)
@@ -78,15 +77,15 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"run {folder}: no such folder")
+    try:
+        there = folder.is_dir()
+    except (OSError, ValueError):  # no name that a folder can have
+        there = False
+    if not there:
+        raise UserError(f"run {str(folder)[:160]}: no such folder")
     if (folder / "results.json").exists():
         return [folder]
-    try:
-        jobs = read_jobs(folder)
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"sweep {folder}: a job's settings cannot be read ({reason})") from error
+    jobs = read_jobs(folder)
     if not jobs:
         if (folder / "config.yaml").exists():
             raise UserError(f"run {folder}: unfinished, it has no results.json")
@@ -107,7 +106,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: if a file is missing or damaged, or the two disagree.
     """
-    record = read_results(folder / "results.json")
+    record = read_results(folder / RESULTS)
     if "models" not in record or not (folder / NAME).exists():
         raise UserError(f"run {folder}: keeps no ranks, it is of an earlier version; {_EVALUATE_AGAIN}")
     ranks = read_ranks(folder / NAME)
