@@ -21,12 +21,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from selfalign.commands.configs_folder import CONFIGS
 from selfalign.commands.paths import expand_paths, how_to_type, quoted_paths
 from selfalign.errors import UserError
 from selfalign.settings import BACKBONES, LOSS_TERMS, RANKING_LOSSES, Evaluation, TrainingRun, checked, defaults
 from selfalign.settings.nearest import no_such_option
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SCHEMAS: dict[str, type] = {"train": TrainingRun, "eval": Evaluation}
 _OPTIONS = {"loss.ranking": "loss/ranking"}
 """Settings whose values are names of options, and the groups that hold these."""

@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from selfalign import console
 from selfalign.commands.composing import composed, plain, prepared
 from selfalign.commands.hydra_record import hydra_record, overrides_record
 from selfalign.commands.loggers import WANDB_ID, completed_loggers
@@ -100,7 +101,7 @@ def resume() -> None:
     """Go on with the run of the command line, in its folder; what is wrong is told before anything there changes."""
     config, run_dir = resumed_configuration(sys.argv[1:], composed)
     if is_finished(run_dir, config):
-        sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
+        console.say(f"{_short(run_dir)} is finished; its figures are in results.json")
         return
     started = started_with(run_dir)
     take_place(config["strategy"])
@@ -150,10 +151,14 @@ def evaluation_settings(config: DictConfig) -> dict[str, Any]:
     typed = None if OmegaConf.is_missing(config, "checkpoints") else config.checkpoints
     named = checkpoint_list(OmegaConf.to_container(typed) if OmegaConf.is_config(typed) else typed)
     found = [str(checkpoint_file(Path(path))) for path in named]
-    return plain(config, "eval", checkpoints=found)
+    settings = plain(config, "eval", checkpoints=found)
+    protocols = [settings["protocol"]] if isinstance(settings["protocol"], str) else settings["protocol"]
+    return settings | {"protocol": protocols}
 
 
 def _run(job: Job) -> None:
+    if is_first_process():
+        console.say(f"{job.name}: {_short(Path(job.run_dir))}; loading PyTorch")
     count = processes_to_start(job.config["strategy"])
     with locked(Path(job.run_dir)) if is_first_process() else contextlib.nullcontext():
         if count > 1:
@@ -248,7 +253,7 @@ def launch(main: Callable[[], None], program: str | None = None) -> None:
             raise
     finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
         if left := end_sweep():
-            sys.stderr.write(f"{left}\n")
+            console.warn(left)
     if ending or left:
         sys.exit(ending or 1)
 
@@ -258,7 +263,7 @@ def _one_line(error: Exception) -> str:
         return f"error: {how_to_type(error.override)}"
     if (extra := _EXTRA.search(str(error))) is not None:
         return f"error: {extra[0]} is not installed; pip install -e '.[sweep]' brings it"
-    return f"error: {' '.join(str(error).split())}"
+    return console.one_line(error)
 
 
 def _text(settings: dict[str, Any]) -> str:

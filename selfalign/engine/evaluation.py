@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import (
     Config,
@@ -59,10 +59,8 @@ class Gallery:
 
 def say(line: str) -> None:
     """One line for the person at the terminal, from the first process of a run."""
-    if not is_first_process():
-        return
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    if is_first_process():
+        console.say(line)
 
 
 def quiet_libraries() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from selfalign.files.whole_files import whole_file
+
 _NO_LOSSES = ("train/similarity", "train/prototype", "train/gradient_norm", "train/pairs_per_second")
 
 
@@ -31,7 +33,8 @@ def save_curves(metrics: Path, path: Path) -> None:
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, loc="best")
-    figure.savefig(path, dpi=130)
+    with whole_file(path) as place:
+        figure.savefig(place, format="png", dpi=130)
 
 
 def read_series(metrics: Path) -> dict[str, tuple[list[int], list[float]]]:

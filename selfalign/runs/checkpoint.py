@@ -11,6 +11,7 @@ import torch
 
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
+from selfalign.files.whole_files import whole_file
 from selfalign.settings import TrainingRun, checked
 
 FORMAT = 1
@@ -116,10 +117,8 @@ def write_checkpoint(path: Path, provenance: Provenance, weights: dict[str, Any]
     Raises:
         UserError: if the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, temporary)
-        temporary.replace(path)
+        with whole_file(path) as place:
+            torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, place)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"checkpoint {path}: cannot be written ({str(error)[:160]})") from error
