@@ -13,7 +13,8 @@ from pathlib import Path
 from selfalign.errors import UserError
 from selfalign.reports.comparison.comparing import compare
 from selfalign.reports.comparison.forest_plot import save_chart
-from selfalign.reports.comparison.tables import latex, markdown, text
+from selfalign.reports.comparison.latex_table import latex
+from selfalign.reports.comparison.tables import markdown, text
 from selfalign.runs.reading import read_runs
 
 

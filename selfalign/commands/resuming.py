@@ -47,6 +47,7 @@ def resumed_configuration(
             config[group][key] = changed[group][key]
         else:
             config[group] = changed[group]
+    _require_types(config, Path("resume"))
     return config, folder.resolve()
 
 
@@ -55,8 +56,7 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
 
     Args:
         config: of the run that is to go on.
-        reference: what its last checkpoint was trained with, or complete settings of the same kind: the types of their
-            values are what counts for settings that may differ.
+        reference: what its last checkpoint was trained with or, before the first one, what the command line made.
         where: the edited file, for the message.
 
     Raises:
@@ -64,13 +64,11 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
     """
     now, then = _flat(config), _flat(reference)
     for key in dict.fromkeys([*then, *now]):
-        if key.startswith("logger"):
+        if any(key == name or key.startswith(f"{name}.") for name in _MAY_DIFFER):
             continue
         if key not in now or key not in then:
             what = "is missing" if key not in now else "is unknown"
             raise UserError(f"resume: {where}: {key} {what}; put the file back as train.py wrote it")
-        if any(key == name or key.startswith(f"{name}.") for name in _MAY_DIFFER):
-            continue
         if type(now[key]) is not type(then[key]) or now[key] != then[key]:
             raise UserError(
                 f"resume: {where}: {key} is {str(now[key])[:60]!r}, the run was trained with {str(then[key])[:60]!r}; "
@@ -110,9 +108,20 @@ def _stored(folder: Path) -> dict[str, Any]:
     for group in ("data", "backbone", "loss", "strategy", "logger", "training"):
         if not isinstance(config.get(group), dict):
             raise UserError(f"settings {path}: damaged ({group} settings are missing)")
-    if type(config["training"].get("epochs")) is not int:
-        raise UserError(f"settings {path}: training.epochs: expected a number")
+    _require_types(config, path)
     return config
+
+
+def _require_types(config: Mapping[str, Any], where: Path) -> None:
+    """Refuse values, of what may differ, that are of no use: nothing else knows what they were."""
+    for name, kind, least in (("training.epochs", int, 1), ("data.workers", int, 0), ("data.resident", bool, 0)):
+        group, _, key = name.partition(".")
+        value = config[group].get(key)
+        if type(value) is not kind or value < least:
+            what = "true or false" if kind is bool else f"a whole number of at least {least}"
+            raise UserError(f"{where}: {name}: expected {what}, got {str(value)[:60]!r}")
+    if not isinstance(config["data"].get("root"), str):
+        raise UserError(f"{where}: data.root: expected a folder, got {str(config['data'].get('root'))[:60]!r}")
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
