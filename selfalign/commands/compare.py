@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 from selfalign.reports.comparison.comparing import compare
-from selfalign.reports.comparison.forest_plot import save_chart
+from selfalign.reports.comparison.comparison_table import markdown, text
+from selfalign.reports.comparison.forest_plot import save_forest_plot
 from selfalign.reports.comparison.latex_table import latex
-from selfalign.reports.comparison.tables import markdown, text
 from selfalign.runs.reading import read_runs
 
 
@@ -37,23 +38,23 @@ def _compare(options: argparse.Namespace) -> None:
         draws=options.draws,
         seed=options.seed,
     )
-    listing = {"text": text, "markdown": markdown, "latex": latex}[options.format](comparison)
+    printed = {"text": text, "markdown": markdown, "latex": latex}[options.format](comparison)
     if options.out is None:
-        sys.stdout.write(listing)
+        sys.stdout.write(printed)
     else:
-        write(listing, options.out)
+        write(printed, options.out)
     if options.chart is not None:
-        save_chart(comparison, options.chart)
+        save_forest_plot(comparison, options.chart)
 
 
-def write(listing: str, path: Path) -> None:
+def write(printed: str, path: Path) -> None:
     """Write a text file.
 
     Raises:
         UserError: if it cannot be written.
     """
     try:
-        path.write_text(listing, encoding="utf-8")
+        write_whole(path, printed)
     except OSError as error:
         raise UserError(f"--out {path}: cannot be written ({error.strerror})") from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import (
     Config,
@@ -34,7 +34,7 @@ from selfalign.processes.exchange import current
 from selfalign.processes.memory import keep_freed_memory
 from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
-from selfalign.runs import ranks as ranks_file
+from selfalign.runs import ranks_file
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import save_embeddings
 from selfalign.runs.results import RESULTS, environment, save_results
@@ -59,10 +59,8 @@ class Gallery:
 
 def say(line: str) -> None:
     """One line for the person at the terminal, from the first process of a run."""
-    if not is_first_process():
-        return
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    if is_first_process():
+        console.say(line)
 
 
 def quiet_libraries() -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfalign.files.whole_files import whole_file
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -56,7 +58,8 @@ def save_curves(metrics: Path, path: Path) -> None:
     grid = figure.add_gridspec(rows, columns)
     for number, panel in enumerate(shown):
         _draw(figure.add_subplot(grid[number // columns, number % columns]), panel)
-    figure.savefig(path, dpi=130)
+    with whole_file(path) as place:
+        figure.savefig(place, format="png", dpi=130)
 
 
 def panels(series: Series) -> list[Panel]:

@@ -11,6 +11,7 @@ import torch
 
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
+from selfalign.files.whole_files import whole_file
 
 FORMAT = 1
 
@@ -56,11 +57,7 @@ def checked_checkpoint(path: Path, content: Any) -> tuple[Provenance, dict[str, 
     record = content.get("selfalign") if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
-    if record.get("format") != FORMAT:
-        raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
-    if problem := _damage(record):
-        raise UserError(f"checkpoint {path}: its record is damaged ({problem})")
-    return Provenance(**record), checked_weights(path, content["state_dict"])
+    return provenance_from(record, f"checkpoint {path}"), checked_weights(path, content["state_dict"])
 
 
 def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
@@ -84,6 +81,20 @@ def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
+def provenance_from(record: Any, where: str) -> Provenance:
+    """A provenance of plain values that came from a file.
+
+    Raises:
+        UserError: if it is of another version, or damaged.
+    """
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+        raise UserError(f"{where}: format {found}, this version reads {FORMAT}")
+    if problem := _damage(record):
+        raise UserError(f"{where}: its record is damaged ({problem})")
+    return Provenance(**record)
+
+
 def _damage(record: dict[str, Any]) -> str | None:
     """What keeps a record from being a provenance; ``None`` if nothing does."""
     names = {field.name for field in fields(Provenance)}
@@ -100,10 +111,8 @@ def write_checkpoint(path: Path, provenance: Provenance, weights: dict[str, Any]
     Raises:
         UserError: if the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, temporary)
-        temporary.replace(path)
+        with whole_file(path) as place:
+            torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, place)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"checkpoint {path}: cannot be written ({str(error)[:160]})") from error

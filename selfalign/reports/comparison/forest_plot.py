@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import whole_file
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
-from selfalign.reports.comparison.tables import probability, signed, span, spread
+from selfalign.reports.comparison.comparison_table import probability, signed, span, spread
 from selfalign.runs.reading import RSUM
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ _ROW = 0.42
 """Inches."""
 
 
-def save_chart(comparison: Comparison, path: Path) -> None:
+def save_forest_plot(comparison: Comparison, path: Path) -> None:
     """Draw it.
 
     Raises:
@@ -47,7 +48,8 @@ def save_chart(comparison: Comparison, path: Path) -> None:
         color="#444444",
     )
     try:
-        figure.savefig(path, dpi=150)
+        with whole_file(path) as place:
+            figure.savefig(place, format=path.suffix[1:], dpi=150)
     except OSError as error:
         raise UserError(f"--chart {path}: cannot be written ({error.strerror})") from error
 
