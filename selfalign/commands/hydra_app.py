@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from selfalign import console
 from selfalign.commands.hydra_record import hydra_record, overrides_record
 from selfalign.commands.loggers import WANDB_ID, completed_loggers
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
@@ -105,7 +106,7 @@ def resume() -> None:
     """Go on with the run of the command line, in its folder; what is wrong is told before anything there changes."""
     config, run_dir = resumed_configuration(sys.argv[1:], compose_training)
     if is_finished(run_dir, config):
-        sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
+        console.say(f"{_short(run_dir)} is finished; its figures are in results.json")
         return
     started = started_with(run_dir)
     take_place(config["strategy"])
@@ -237,6 +238,7 @@ def _perform_evaluation(job: Job) -> None:
 def launch(main: Callable[[], None]) -> None:
     """Run a Hydra main; what a user can mend ends in one line on stderr and a non-zero exit."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
+    console.prepare()
     ending: str | None = None
     try:
         if not asks_to_resume():
@@ -256,7 +258,7 @@ def launch(main: Callable[[], None]) -> None:
             raise
     finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
         if left := end_sweep():
-            sys.stderr.write(f"{left}\n")
+            console.warn(left)
     if ending or left:
         sys.exit(ending or 1)
 
@@ -280,7 +282,7 @@ def _one_line(error: Exception) -> str:
         return f"error: {how_to_type(error.override)}"
     if (extra := _EXTRA.search(str(error))) is not None:
         return f"error: {extra[0]} is not installed; pip install -e '.[sweep]' brings it"
-    return f"error: {' '.join(str(error).split())}"
+    return console.one_line(error)
 
 
 def _text(plain: dict[str, Any]) -> str:

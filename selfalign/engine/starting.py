@@ -36,8 +36,8 @@ def start_tokenizer(config: Mapping[str, Any], report: Callable[[str], None]) ->
     named = config["backbone"].get("vocabulary", {}).get("file")
     if named is not None and build_tokenizer(dict(config), report).state() != tokenizer.state():
         raise UserError(
-            f"init_from: {path} was trained with other words than those of backbone.vocabulary.file={named}; leave that "
-            "setting out, and the run takes the checkpoint's"
+            f"init_from: {path} was trained with other words than those of backbone.vocabulary.file={named}; without "
+            "that setting the run takes the checkpoint's"
         )
     report(f"words of {os.path.relpath(path)}: {tokenizer.vocabulary_size:,}")
     return tokenizer
