@@ -23,6 +23,7 @@ from selfalign.engine.building import (
     rebuild_module,
     require_described_sizes,
 )
+from selfalign.engine.callbacks.progress import Progress
 from selfalign.engine.checkpoint_files import CheckpointFiles
 from selfalign.engine.meeting import MeetingDDP, cluster_environment
 from selfalign.engine.modules.retrieval import RetrievalModule
@@ -187,6 +188,8 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
             f"with devices={settings.get('devices')}"
         )
     settings["plugins"] = [CheckpointFiles(), cluster_environment(), *settings.get("plugins", [])]
+    if others.get("enable_progress_bar", True):
+        others["callbacks"] = [*others.get("callbacks", []), Progress()]
     trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()

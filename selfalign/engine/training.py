@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 
 from selfalign.backbones.camera import Camera
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.engine.building import Config, build_data, build_module, build_tokenizer, construct, prepare_data
+from selfalign.engine.building import Config, build_data, build_module, construct, prepare_data
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
@@ -30,7 +30,7 @@ from selfalign.engine.checkpoint_files import LAST, newest_checkpoint
 from selfalign.engine.evaluation import build_trainer, checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model
+from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer
 from selfalign.errors import UserError
 from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
@@ -56,12 +56,13 @@ def train(
     """
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
-    tokenizer = build_tokenizer(config, say)
+    tokenizer = start_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
+        say("compiling both towers; the first steps take minutes")
         for tower in (module.backbone.image_tower, module.backbone.text_tower):
             tower.compile()  # in place: parameters keep their names
     checkpoints, training = run_dir / "checkpoints", config["training"]

@@ -49,7 +49,7 @@ def read_json(path: Path, what: str) -> Any:
         value = json.loads(content.decode(), parse_int=_number, parse_float=_number, parse_constant=_no_number)
         _require_plain(value)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{what} {path}: damaged ({_reason(error)})") from error
+        raise UserError(f"{what} {path}: damaged, not JSON ({_reason(error)})") from error
     return value
 
 
