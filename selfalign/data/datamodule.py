@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.checks.arrays import split_findings
 from selfalign.data.checks.findings import require
 from selfalign.data.checks.overlap import Contents, overlap_findings
+from selfalign.data.checks.rules import split_findings, word_findings
 from selfalign.data.dataset import (
     AlignmentDataset,
     BatchedDataset,
@@ -26,7 +26,7 @@ from selfalign.data.dataset import (
 from selfalign.data.loader_process import leave_stopping_to_the_run
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
-from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
+from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
 from selfalign.data.text.word_features import WordFeatures
 from selfalign.errors import UserError
 from selfalign.processes.exchange import current
@@ -56,6 +56,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: keep the features of the training split on the device.
         by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
+        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image.
         report: told in one line what takes time.
 
     Raises:
@@ -78,6 +79,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: bool = False,
         by_length: bool = True,
         pad_to: int | None = None,
+        box_unit: str = "pixels",
         report: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -95,7 +97,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}
         self.limits = {"train": training_captions, "val": validation_captions}
-        self.workers, self.pad_to = workers, pad_to
+        self.workers, self.pad_to, self.box_unit = workers, pad_to, box_unit
         self._report = report or (lambda line: None)
         self._splits: dict[str, Split] = {}
         self.resident, self.by_length = resident, by_length
@@ -114,10 +116,11 @@ class RetrievalDataModule(pl.LightningDataModule):
                 boxes=self.boxes,
                 limit_captions=self.limits.get(role),
                 pad_to=self.pad_to,
+                box_unit=self.box_unit,
             )
-            require(split_findings(split), self._report)
+            require(split_findings(split.files, split.texts, split.features, split.positions), self._report)
+            require(word_findings(split.files, split.texts, split.captions, self.tokenizer), self._report)
             share = unknown_share(split.captions, self.tokenizer.unknown_id)
-            check_unknown_share(share, str(split.files.captions))
             self._report(
                 f"{name}: {split.images:,} images, {len(split.captions):,} captions, "
                 f"{split.features.regions} regions of {split.features.width}, {share:.2%} unknown words"

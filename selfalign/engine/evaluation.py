@@ -185,9 +185,7 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
         ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
         settings |= {"strategy": ddp, "use_distributed_sampler": False}
         if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-            settings["plugins"] = [
-                LightningEnvironment()
-            ]  # processes of our own launching, inside SLURM too
+            settings["plugins"] = [LightningEnvironment()]  # processes of our own launching, inside SLURM too
     elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
         raise UserError(
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from selfalign.errors import UserError
 from selfalign.files.pickled_opcodes import require_modest_pickle
+from selfalign.files.plain_values import require_modest_values
 from selfalign.files.regular_files import open_regular
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
@@ -42,6 +43,7 @@ def read_torch_file(path: Path, what: str, allowed: Sequence[type] = (), memory_
             _require_honest_sizes(file, path.stat().st_size)
             with torch.serialization.safe_globals(list(allowed)):
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=memory_map)
+            require_modest_values(content)
             _require_own_values(content)
         except Exception as error:  # torch's restricted reader raises a dozen types on damaged files
             reason = (" ".join(str(error).split()) or type(error).__name__)[:200]

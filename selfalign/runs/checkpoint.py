@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.files.torch_files import read_torch_file
 
 FORMAT = 1
@@ -48,7 +48,7 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
     if record.get("format") != FORMAT:
-        raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
+        raise UserError(f"checkpoint {path}: format {shown(record.get('format'))}, this version reads {FORMAT}")
     if problem := _damage(record):
         raise UserError(f"checkpoint {path}: its record is damaged ({problem})")
     return Provenance(**record), content["state_dict"]
@@ -58,7 +58,7 @@ def _damage(record: dict[str, Any]) -> str | None:
     """What keeps a record from being a provenance; ``None`` if nothing does."""
     names = {field.name for field in fields(Provenance)}
     if set(record) != names:
-        return f"{min(map(str, set(record) ^ names))!r} is missing or unknown"
+        return f"{min(map(shown, set(record) ^ names))} is missing or unknown"
     kinds = {"config": dict, "region_width": int, "tokenizer": dict, "bert": dict | None}
     wrong = next((name for name, kind in kinds.items() if not isinstance(record[name], kind)), None)
     return None if wrong is None else f"{wrong} is {type(record[wrong]).__name__}"

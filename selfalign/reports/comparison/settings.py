@@ -23,10 +23,11 @@ WITHOUT_EFFECT = frozenset(
         "data.resident",
         "data.protocol",
         "data.images",
+        "data.boxes",
         "training.save_every",
     }
 )
-"""Keys that do not make another setting: the seed, and what changes no model and no figure."""
+"""Keys that do not make another setting: the seed, what changes no model and no figure, and how files are read."""
 LOSSES = {  # towers, concept alignment, context alignment
     ("original", False, False): "baseline",
     ("selfalign", True, True): "selfalign",
