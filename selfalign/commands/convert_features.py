@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     tsv.add_argument("--width", type=_count, default=2048, help="of the features")
     captions = commands.add_parser(
         "captions",
-        help="captions as data sets hand them out (JSON of Karpathy or COCO, NAME.jpg#0, tables, …) → five lines an image",
+        help="captions as data sets hand them out (JSON, NAME.jpg#0, tables) → five lines an image",
     )
     captions.add_argument("file", type=Path)
     captions.add_argument("--root", type=Path, required=True, help="folder to write to")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,24 @@ from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.engine.starting import load_weights, require_same_model
 from selfalign.errors import UserError
+from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
 
 _LOG_EVERY = 10
 """Optimiser steps between two rows of training figures."""
 
 
-def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
+def train(
+    config: Config, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Train, test the best checkpoint and write everything a run leaves; go on where a checkpoint of the run is.
 
     Args:
         config: the resolved configuration, plain values.
         run_dir: its folder.
         loggers: besides ``metrics.csv``, which is always written.
+        begin: called by the first process when all settings and files are known to be right, before anything else is
+            written to the folder.
 
     Returns:
         what ``results.json`` holds.
@@ -90,13 +95,15 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
         log_every_n_steps=_LOG_EVERY,
     )
     start = newest_checkpoint(checkpoints, say)
+    steps = 0 if start is None else require_same_model(module, start)
+    if is_first_process():
+        begin()
     if start is not None:
-        steps = require_same_model(module, start)
-        if trainer.is_global_zero:
+        if is_first_process():
             go_on(rows, run_dir, steps)
         say(f"going on after step {steps}: {os.path.relpath(start)}")
     _fit(trainer, module, data, start, last, run_dir)
-    if trainer.is_global_zero:
+    if is_first_process():
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {best.score or 0:.1f}")
     return evaluate_checkpoints(

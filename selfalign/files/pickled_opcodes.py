@@ -45,7 +45,7 @@ class _Sizes:
     """The machine that reads pickles, with sizes in place of values: a pair of one pair twice, 64 times, is 2^64.
 
     Lists and dictionaries are counted as they are when others take them in; those that grow later are looked at by
-    :func:`selfalign.files.plain_values.require_modest_values` once they are there.
+    :func:`selfalign.files.nested_values.require_modest_values` once they are there.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
-"""Plain values of foreign files: JSON and YAML read without trust, and a bound on what values hold of one another."""
+"""JSON and YAML of plain values, read without trust: small, shallow, finite, and of text that can be written again."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Iterator
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +13,33 @@ import yaml
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
 
-_MOST_VALUES = 10_000_000
-_DEEPEST = 200
-_CHARACTERS_A_VALUE = 16
-_LARGEST_FILE = 64 * 2**20
+_LARGEST = 16 * 2**20
+_LARGEST_YAML = 2**20
+"""Bytes; a run's settings take two thousand."""
+_DEEPEST = 50
+_MOST_DIGITS = 40
+_REASON = 160
 
 
-def require_modest_values(content: Any) -> None:
-    """Refuse containers that hold themselves, lie too deep in one another, or hold one again and again.
+class _PlainLoader(yaml.SafeLoader):
+    """YAML's safe loader; ``1e-4`` is a number, as in settings that are typed."""
 
-    A list of one list twice, 64 times, takes some hundred bytes in a file and 2^64 steps to walk through or to print.
-
-    Raises:
-        ValueError: saying which.
-    """
-    sizes: dict[int, int] = {}
-    alive = [content]  # an id is another object's once its own is gone
-    if not _is_container(content):
-        return
-    waiting: list[tuple[Any, Iterator[Any], int]] = [(content, _held(content), 1)]
-    begun = {id(content)}
-    while waiting:
-        holder, rest, size = waiting.pop()
-        for item in rest:
-            known = sizes.get(id(item)) if _is_container(item) else _leaf(item)
-            if known is None:
-                if id(item) in begun:
-                    raise ValueError("a value that holds itself")
-                if len(waiting) >= _DEEPEST:
-                    raise ValueError(f"more than {_DEEPEST} values in one another")
-                begun.add(id(item))
-                alive.append(item)
-                waiting += [(holder, rest, size), (item, _held(item), 1)]
-                break
-            size += known
-            if size > _MOST_VALUES:
-                raise ValueError(f"more than {_MOST_VALUES:,} values within one, most of them again and again")
-        else:
-            sizes[id(holder)] = size
-            if waiting:  # what holds it goes on, with it counted
-                above, others, before = waiting.pop()
-                waiting.append((above, others, before + size))
-                if before + size > _MOST_VALUES:
-                    raise ValueError(f"more than {_MOST_VALUES:,} values within one, most of them again and again")
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.YAMLError(f"an alias, *{str(event.anchor)[:20]}, in line {event.start_mark.line + 1}")
+        return super().compose_node(parent, index)
 
 
-def _is_container(value: Any) -> bool:
-    return isinstance(value, dict | list | tuple | set | frozenset | argparse.Namespace)
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
 
 
-def _held(value: Any) -> Iterator[Any]:
-    if isinstance(value, argparse.Namespace):
-        value = vars(value)
-    if isinstance(value, dict):
-        yield from value.keys()
-        yield from value.values()
-    else:
-        yield from value
-
-
-def _leaf(value: Any) -> int:
-    return 1 + (len(value) // _CHARACTERS_A_VALUE if isinstance(value, str | bytes) else 0)
-
-
-def read_json(path: Path, what: str, largest: int = _LARGEST_FILE) -> Any:
-    """The value of a JSON file.
+def read_json(path: Path, what: str, largest: int = _LARGEST) -> Any:
+    """The content of a JSON file.
 
     Args:
         path: the file.
@@ -85,34 +47,71 @@ def read_json(path: Path, what: str, largest: int = _LARGEST_FILE) -> Any:
         largest: bytes that such a file may have.
 
     Raises:
-        UserError: if it cannot be read or is no JSON in UTF-8.
+        UserError: if it is missing or damaged, or a number in it is none (NaN), or has dozens of digits.
     """
+    content = read_regular(path, what, largest)
     try:
-        return json.loads(read_regular(path, what, largest).decode("utf-8-sig"))
-    except UserError:
-        raise
+        value = json.loads(
+            content.decode("utf-8-sig"), parse_int=_number, parse_float=_number, parse_constant=_no_number
+        )
+        _require_plain(value)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{what} {path}: not JSON in UTF-8 ({str(error)[:120]})") from error
+        raise UserError(f"{what} {path}: damaged ({_reason(error)})") from error
+    return value
 
 
-def read_yaml(path: Path, what: str, largest: int = 2**20) -> Any:
-    """The value of a YAML file of plain values, without aliases: a few of them write billions of values.
+def read_yaml(path: Path, what: str) -> Any:
+    """The content of a YAML file of plain values, without aliases and tags.
 
-    Args, Raises: as :func:`read_json`.
+    Raises:
+        UserError: if it is missing or damaged, or holds anything else.
     """
+    content = read_regular(path, what, _LARGEST_YAML)
     try:
-        text = read_regular(path, what, largest).decode("utf-8-sig")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark is not None else "?"
-                raise UserError(f"{what} {path}: line {line} repeats a value by an alias; write the value out")
-        return yaml.safe_load(text)
-    except UserError:
-        raise
-    except (ValueError, RecursionError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{what} {path}: not YAML of plain values ({printable_reason(error)})") from error
+        value = yaml.load(content.decode(), _PlainLoader)  # a safe loader
+        _require_plain(value)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{what} {path}: damaged ({_reason(error)})") from error
+    return value
 
 
-def printable_reason(error: Exception) -> str:
-    """What an exception of a library says, short enough for a line."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
+def _require_plain(value: Any, depth: int = 0) -> None:
+    """Refuse what is no text, number, list or named values, what is deep, and text that cannot be written again."""
+    if depth > _DEEPEST:
+        raise ValueError(f"more than {_DEEPEST} levels")
+    if isinstance(value, dict):
+        if strange := [name for name in value if not isinstance(name, str)]:
+            raise ValueError(f"expected names, got {str(strange[0])[:40]!r}")
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for item in value:
+            _require_plain(item, depth + 1)
+    elif isinstance(value, str):
+        value.encode()  # half of a surrogate pair cannot
+    else:
+        _require_number(value)
+
+
+def _require_number(value: Any) -> None:
+    if value is not None and not isinstance(value, int | float):
+        raise ValueError(f"expected text or a number, got a {type(value).__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no finite number")
+    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits")
+
+
+def _number(text: str) -> int | float:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _reason(error: Exception) -> str:
+    """One short line without control characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:_REASON]

@@ -9,8 +9,8 @@ from typing import Any
 
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
+from selfalign.files.nested_values import require_modest_values
 from selfalign.files.pickled_opcodes import require_modest_pickle
-from selfalign.files.plain_values import require_modest_values
 from selfalign.files.regular_files import read_regular
 
 _ALLOWED = frozenset({("__main__", "Vocabulary"), ("vocab", "Vocabulary")})

@@ -14,7 +14,7 @@ from selfalign.data.checks.findings import require
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.layout import find_split, require_distinct_files
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import RegionFeatures
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import WordTokenizer

@@ -11,7 +11,7 @@ from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.layout import SplitFiles, find_split, require_distinct_files
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
 from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.data.text.captions import caption_lines, refused_caption

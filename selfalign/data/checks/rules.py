@@ -1,10 +1,10 @@
-"""The rules that a split has to keep: one list, at whose first error training stops and which the check goes through."""
+"""The rules that a split has to keep: training stops at the first that is broken, the check goes through all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from selfalign.data.checks.arrays import box_findings, feature_findings
+from selfalign.data.checks.array_checks import box_findings, feature_findings
 from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.text import caption_findings, id_findings, image_name_findings
 from selfalign.data.checks.tokens import token_findings
@@ -22,7 +22,7 @@ def split_findings(
     *,
     full: bool = False,
 ) -> Iterator[Finding]:
-    """What the files of a split hold, as far as they could be opened: small ones are read whole, large ones by a sample.
+    """What the files of a split hold, as far as they could be opened: small ones whole, large ones by a sample.
 
     Args:
         files: of the split.

@@ -101,6 +101,6 @@ def image_name_findings(name: str, path: Path) -> Iterator[Finding]:
         yield Finding(
             "error",
             f"{name} images",
-            f"images {path}: row {outside[0]} names {shown(names[outside[0]])}, which leaves the folder of the photographs "
+            f"images {path}: row {outside[0]} names {shown(names[outside[0]])}, which leaves the photographs' folder "
             f"({counted(len(outside), 'such row')}); names are relative and hold no ..",
         )

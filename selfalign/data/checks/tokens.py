@@ -56,8 +56,8 @@ def token_findings(
         yield Finding(
             "warning",
             about,
-            f"captions {path}: {len(captions.cut):,} of {len(captions):,} ({len(captions.cut) / len(captions):.1%}) are "
-            f"cut at {longest}, line {int(captions.cut[0]) + 1} the first{result}; "
+            f"captions {path}: {len(captions.cut):,} of {len(captions):,} ({len(captions.cut) / len(captions):.1%}) "
+            f"are cut at {longest}, line {int(captions.cut[0]) + 1} the first{result}; "
             "backbone.bert.maximum_length raises it",
         )
     known = f"{share:.2%} unknown to {tokenizer.vocabulary_size:,} words or word pieces"

@@ -15,7 +15,12 @@ from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.errors import UserError, printable
 from selfalign.files.regular_files import write_whole
 
-_PARTS: dict[str, tuple[str, ...]] = {"train": ("train", "restval"), "dev": ("val", "dev"), "val": ("val", "dev"), "testall": ("test", "testall")}
+_PARTS: dict[str, tuple[str, ...]] = {
+    "train": ("train", "restval"),
+    "dev": ("val", "dev"),
+    "val": ("val", "dev"),
+    "testall": ("test", "testall"),
+}
 """Of Karpathy's split; ``restval`` is trained on in every published row."""
 _MOST_IMAGES = 1_000_000
 

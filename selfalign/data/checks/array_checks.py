@@ -68,8 +68,8 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             "error",
             about,
             f"features {features.path}: regions of zeros in image {faults.padded} and others "
-            f"({counted(faults.paddings, 'such image')}): images of fewer regions were filled up, and every model would "
-            f"take the zeros for regions; extract {features.regions} regions of every image",
+            f"({counted(faults.paddings, 'such image')}): images of fewer regions were filled up, and every model "
+            f"would take the zeros for regions; extract {features.regions} regions of every image",
         )
     if faults.largest > _LARGEST_VALUE:
         yield Finding(
@@ -218,7 +218,7 @@ class _Scale:
             )
         if min(self.width, self.height) < _LEAST_REACH:
             return (
-                f"no box reaches further than {self.width:.0%} of its image's width and {self.height:.0%} of its height; "
+                f"no box reaches beyond {self.width:.0%} of its image's width and {self.height:.0%} of its height; "
                 "boxes and image sizes are of different scales, so write both for the same pixels"
             )
         return None
