@@ -23,7 +23,7 @@ from selfalign.data.dataset import (
     Split,
     open_split,
 )
-from selfalign.data.loader_process import leave_stopping_to_the_run
+from selfalign.data.loader_process import LoadedElsewhere, lacking_shared_memory, leave_stopping_to_the_run
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
@@ -103,6 +103,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         self.resident, self.by_length = resident, by_length
         self._on_device: ResidentFeatures | None = None
         self._position = (0, 0)
+        self._told_of_memory = False
 
     def split(self, role: str) -> Split:
         """The opened and checked split that plays ``train``, ``val`` or ``test``."""
@@ -206,16 +207,29 @@ class RetrievalDataModule(pl.LightningDataModule):
         return self._loader(dataset, batches)
 
     def _loader(self, dataset: BatchedDataset, batches: Sampler[list[int]]) -> DataLoader:
+        workers = self._fitting_workers(dataset.split)
         return DataLoader(
-            dataset,
+            LoadedElsewhere(dataset) if workers else dataset,
             batch_sampler=batches,
             collate_fn=_as_it_is,
-            num_workers=self.workers,
-            multiprocessing_context=_START_METHOD if self.workers else None,
-            persistent_workers=self.workers > 0,
+            num_workers=workers,
+            multiprocessing_context=_START_METHOD if workers else None,
+            persistent_workers=workers > 0,
             worker_init_fn=leave_stopping_to_the_run,
             generator=torch.Generator(),  # its own: a loader that starts must not move the dropout's numbers
         )
+
+    def _fitting_workers(self, split: Split) -> int:
+        """The loader processes that shared memory has room for: all, or none."""
+        if self.workers and not self._told_of_memory:
+            # Training's and a gallery's batches are open together, of images and of captions.
+            batch = 2 * self.batch_size * (split.features.image_bytes + split.captions.longest_bytes)
+            lacking = lacking_shared_memory(batch, self.workers, current().size)
+            if lacking is not None:
+                self._report(lacking)
+                self.workers = 0
+            self._told_of_memory = True
+        return self.workers
 
 
 def require_three_splits(train: str, validation: str, test: str) -> None:

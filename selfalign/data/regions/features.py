@@ -66,6 +66,11 @@ class RegionFeatures:
         return (images[start : start + size] for start in range(0, len(images), size))
 
     @property
+    def image_bytes(self) -> int:
+        """Size of the values of one image."""
+        return self.bytes // self.images
+
+    @property
     def bytes(self) -> int:
         """Size of the values that are read, in bytes."""
         return self.images * self.regions * self.width * self._array.dtype.itemsize

@@ -123,6 +123,11 @@ class TokenizedCaptions:
         """(M,) int64 tokens of each caption."""
         return np.diff(self.offsets)
 
+    @property
+    def longest_bytes(self) -> int:
+        """Size of the longest caption in a batch."""
+        return 8 * int(self.lengths.max(initial=0))
+
     def lengths_of(self, captions: np.ndarray) -> np.ndarray:
         """(B,) int64 tokens of ``captions`` (B,)."""
         return self.offsets[captions + 1] - self.offsets[captions]
