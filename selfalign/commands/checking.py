@@ -10,15 +10,15 @@ from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.checks.findings import Finding, counted
 from selfalign.data.checks.inspection import Inspection
 from selfalign.data.checks.rules import word_findings
-from selfalign.data.dataset import AlignmentDataset, open_split
 from selfalign.data.datamodule import require_three_splits
+from selfalign.data.dataset import AlignmentDataset, open_split
 from selfalign.data.photographs import Photos
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.engine.building import Config, build_data, build_tokenizer
 from selfalign.engine.estimates import estimates
-from selfalign.errors import UserError, printable
+from selfalign.errors import printable
 from selfalign.metrics.protocols import check_protocol
 
 

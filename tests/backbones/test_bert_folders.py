@@ -83,5 +83,5 @@ def test_an_incomplete_folder_is_refused(name: str, tmp_path: Path) -> None:
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"} | SETTINGS))
-    with pytest.raises(UserError, match="neither pytorch_model.bin nor model.safetensors"):
+    with pytest.raises(UserError, match="neither pytorch_model"):
         load_bert(str(tmp_path))
