@@ -77,8 +77,8 @@ def lacking_shared_memory(batch_bytes: int, workers: int, processes: int) -> str
     if needed <= _SHARE * free:
         return None
     return (
-        f"data.workers={workers}: loader processes need {needed / 2**20:,.0f} MB of shared memory, {_SHARED_MEMORY} has "
-        f"{free / 2**20:,.0f} MB free; the training process reads by itself (docker run --shm-size=8g)"
+        f"data.workers={workers}: loader processes need {needed / 2**20:,.0f} MB of shared memory, "
+        f"{_SHARED_MEMORY} has {free / 2**20:,.0f} MB free; the training process reads by itself (docker run --shm-size=8g)"
     )
 
 
