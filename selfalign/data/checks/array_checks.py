@@ -110,7 +110,7 @@ class _FeatureFaults:
         values = features.rows(images)
         finite = np.isfinite(values)
         bad = np.argwhere(~finite) if not finite.all() else np.empty((0, 3), np.int64)
-        empty: np.ndarray = ~values.any(axis=2)  # (B, R)
+        empty = ~np.any(values, axis=2, keepdims=True)[..., 0]  # (B, R)
         blank, padded = images[empty.all(axis=1)], images[empty.any(axis=1) & ~empty.all(axis=1)]
         differ = features.repeats_differ(images)
         magnitude = np.abs(values, where=finite, out=np.zeros_like(values)).max() if len(bad) else _magnitude(values)
