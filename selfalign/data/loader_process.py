@@ -78,7 +78,7 @@ def lacking_shared_memory(batch_bytes: int, workers: int, processes: int) -> str
         return None
     return (
         f"data.workers={workers}: loader processes need {needed / 2**20:,.0f} MB of shared memory, "
-        f"{_SHARED_MEMORY} has {free / 2**20:,.0f} MB free; the training process reads by itself (docker run --shm-size=8g)"
+        f"{_SHARED_MEMORY} has {free / 2**20:,.0f} MB free; the training process reads by itself"
     )
 
 

@@ -82,7 +82,7 @@ UNNAMED: dict[str, Callable[[], str]] = {
 def test_no_form_passes_for_one_caption_a_line(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "train_caps.txt"
     path.write_text((NAMED | UNNAMED)[kind]() + "\n")
-    with pytest.raises(UserError, match="python -m selfalign.convert_features captions train_caps.txt") as caught:
+    with pytest.raises(UserError, match=r"python -m selfalign\.convert_features captions train_caps\.txt") as caught:
         read_captions(path)
     assert "\n" not in str(caught.value)
 

@@ -110,7 +110,7 @@ class _FeatureFaults:
         values = features.rows(images)
         finite = np.isfinite(values)
         bad = np.argwhere(~finite) if not finite.all() else np.empty((0, 3), np.int64)
-        empty = ~values.any(axis=2)
+        empty: np.ndarray = ~values.any(axis=2)
         blank, padded = images[empty.all(axis=1)], images[empty.any(axis=1) & ~empty.all(axis=1)]
         differ = features.repeats_differ(images)
         magnitude = np.abs(values, where=finite, out=np.zeros_like(values)).max() if len(bad) else _magnitude(values)
@@ -169,8 +169,8 @@ def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Fi
             f"{name} image sizes",
             f"image sizes {positions.sizes.path}: {first_huge} pixels ({counted(huge, 'image')} as large)",
         )
-    if (problem := scale.problem(positions.unit)) is not None:
-        yield Finding("error", f"{name} boxes", f"boxes {positions.boxes.path}: {problem}")
+    if (of_scale := scale.problem(positions.unit)) is not None:
+        yield Finding("error", f"{name} boxes", f"boxes {positions.boxes.path}: {of_scale}")
         return
     for count, line in faults.values():
         text = f"boxes {positions.boxes.path}: {line}; {counted(count, 'such region')}; are they of another extraction?"

@@ -131,7 +131,7 @@ def _in_order(found: dict[str, list[str]], names: Sequence[str], source: Path, o
             by_key[key] = image if by_key.setdefault(key, image) == image else None
     images = []
     for row, name in enumerate(names):
-        named = next((image for key in _keys(name) if (image := by_key.get(key)) is not None), None)
+        named = next((own for key in _keys(name) if (own := by_key.get(key)) is not None), None)
         if named is None:
             raise UserError(f"captions {source}: none of image {name} (row {row} of {order_file})")
         images.append(named)
