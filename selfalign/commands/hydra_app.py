@@ -27,7 +27,13 @@ from selfalign.commands.hydra_record import hydra_record, overrides_record
 from selfalign.commands.loggers import WANDB_ID, completed_loggers
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
 from selfalign.commands.paths import checkpoint_list, expand_paths, how_to_type, quoted_paths
-from selfalign.commands.resuming import is_finished, require_as_started, resumed_configuration, started_with
+from selfalign.commands.resuming import (
+    is_finished,
+    require_as_started,
+    require_types,
+    resumed_configuration,
+    started_with,
+)
 from selfalign.errors import UserError
 from selfalign.processes.launching import Job, processes_to_start, run_processes
 from selfalign.processes.place import is_first_process, take_place
@@ -144,7 +150,9 @@ def training_settings(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: for what can be told without opening a file.
     """
-    return _plain(config, _TRAIN_KEYS)
+    plain = _plain(config, _TRAIN_KEYS)
+    require_types(plain, "")
+    return plain
 
 
 def evaluation_settings(config: DictConfig) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def resumed_configuration(
             config[group][key] = changed[group][key]
         else:
             config[group] = changed[group]
-    _require_types(config, Path("resume"))
+    require_types(config, "resume: ")
     return config, folder.resolve()
 
 
@@ -108,20 +108,36 @@ def _stored(folder: Path) -> dict[str, Any]:
     for group in ("data", "backbone", "loss", "strategy", "logger", "training"):
         if not isinstance(config.get(group), dict):
             raise UserError(f"settings {path}: damaged ({group} settings are missing)")
-    _require_types(config, path)
+    require_types(config, f"{path}: ")
     return config
 
 
-def _require_types(config: Mapping[str, Any], where: Path) -> None:
-    """Refuse values, of what may differ, that are of no use: nothing else knows what they were."""
+def require_types(config: Mapping[str, Any], where: str) -> None:
+    """Refuse, before anything is opened, values of training settings that are of no use.
+
+    Args:
+        config: plain values of train.py.
+        where: put before the setting's name.
+
+    Raises:
+        UserError: naming the first one.
+    """
     for name, kind, least in (("training.epochs", int, 1), ("data.workers", int, 0), ("data.resident", bool, 0)):
-        group, _, key = name.partition(".")
-        value = config[group].get(key)
+        value = _value(config, name)
         if type(value) is not kind or value < least:
             what = "true or false" if kind is bool else f"a whole number of at least {least}"
-            raise UserError(f"{where}: {name}: expected {what}, got {str(value)[:60]!r}")
-    if not isinstance(config["data"].get("root"), str):
-        raise UserError(f"{where}: data.root: expected a folder, got {str(config['data'].get('root'))[:60]!r}")
+            raise UserError(f"{where}{name}: expected {what}, got {str(value)[:60]!r}")
+    if not isinstance(root := _value(config, "data.root"), str):
+        raise UserError(f"{where}data.root: expected one folder, got {str(root)[:60]!r}")
+    protocols = _value(config, "data.protocol")
+    if not isinstance(protocols, list) or not protocols or not all(isinstance(name, str) for name in protocols):
+        raise UserError(f"{where}data.protocol: expected a list, as data.protocol=[full], got {str(protocols)[:60]!r}")
+
+
+def _value(config: Mapping[str, Any], name: str) -> Any:
+    group, _, key = name.partition(".")
+    settings = config.get(group)
+    return settings.get(key) if isinstance(settings, Mapping) else None
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
