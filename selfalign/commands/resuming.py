@@ -16,9 +16,9 @@ from selfalign.errors import UserError
 from selfalign.files.plain_values import read_yaml
 from selfalign.runs.folder import CONFIG
 from selfalign.runs.results import is_finished as has_results
+from selfalign.settings import TrainingRun, checked, resumable
 
 _ASKED = "resume="
-_MAY_DIFFER = ("strategy", "logger", "training.epochs", "data.workers", "data.resident", "data.root")
 
 
 def resumed_configuration(
@@ -47,7 +47,6 @@ def resumed_configuration(
             config[group][key] = changed[group][key]
         else:
             config[group] = changed[group]
-    require_types(config, "resume: ")
     return config, folder.resolve()
 
 
@@ -64,12 +63,12 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
     """
     now, then = _flat(config), _flat(reference)
     for key in dict.fromkeys([*then, *now]):
-        if any(key == name or key.startswith(f"{name}.") for name in _MAY_DIFFER):
+        if any(key == name or key.startswith(f"{name}.") for name in resumable()):
             continue
         if key not in now or key not in then:
             what = "is missing" if key not in now else "is unknown"
             raise UserError(f"resume: {where}: {key} {what}; put the file back as train.py wrote it")
-        if type(now[key]) is not type(then[key]) or now[key] != then[key]:
+        if now[key] != then[key] or isinstance(now[key], bool) is not isinstance(then[key], bool):
             raise UserError(
                 f"resume: {where}: {key} is {str(now[key])[:60]!r}, the run was trained with {str(then[key])[:60]!r}; "
                 "put it back, or start another run"
@@ -105,39 +104,10 @@ def _stored(folder: Path) -> dict[str, Any]:
     config = read_yaml(path, "settings")
     if not isinstance(config, dict):
         raise UserError(f"settings {path}: damaged (no named values)")
-    for group in ("data", "backbone", "loss", "strategy", "logger", "training"):
-        if not isinstance(config.get(group), dict):
-            raise UserError(f"settings {path}: damaged ({group} settings are missing)")
-    require_types(config, f"{path}: ")
-    return config
-
-
-def require_types(config: Mapping[str, Any], where: str) -> None:
-    """Refuse, before anything is opened, values of training settings that are of no use.
-
-    Args:
-        config: plain values of train.py.
-        where: put before the setting's name.
-
-    Raises:
-        UserError: naming the first one.
-    """
-    for name, kind, least in (("training.epochs", int, 1), ("data.workers", int, 0), ("data.resident", bool, 0)):
-        value = _value(config, name)
-        if type(value) is not kind or value < least:
-            what = "true or false" if kind is bool else f"a whole number of at least {least}"
-            raise UserError(f"{where}{name}: expected {what}, got {str(value)[:60]!r}")
-    if not isinstance(root := _value(config, "data.root"), str):
-        raise UserError(f"{where}data.root: expected one folder, got {str(root)[:60]!r}")
-    protocols = _value(config, "data.protocol")
-    if not isinstance(protocols, list) or not protocols or not all(isinstance(name, str) for name in protocols):
-        raise UserError(f"{where}data.protocol: expected a list, as data.protocol=[full], got {str(protocols)[:60]!r}")
-
-
-def _value(config: Mapping[str, Any], name: str) -> Any:
-    group, _, key = name.partition(".")
-    settings = config.get(group)
-    return settings.get(key) if isinstance(settings, Mapping) else None
+    try:
+        return checked({str(name): value for name, value in config.items()}, TrainingRun, record=True)
+    except UserError as error:
+        raise UserError(f"settings {path}: {error}") from error
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -151,9 +121,8 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _allowed(key: str) -> str:
-    for name in _MAY_DIFFER:
+    may_differ = resumable()
+    for name in may_differ:
         if key == name or key.startswith(f"{name}."):
             return name
-    raise UserError(
-        f"resume: {key} cannot differ from what the run was started with; only {', '.join(_MAY_DIFFER)} can"
-    )
+    raise UserError(f"resume: {key} cannot differ from what the run was started with; only {', '.join(may_differ)} can")

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.loader_process import told_of_loaders
 from selfalign.engine.building import (
     Config,
     build_data,
@@ -23,6 +24,7 @@ from selfalign.engine.building import (
     rebuild_module,
     require_described_sizes,
 )
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.callbacks.progress import Progress
 from selfalign.engine.checkpoint_files import CheckpointFiles
 from selfalign.engine.meeting import MeetingDDP, cluster_environment
@@ -137,7 +139,7 @@ def evaluate_checkpoints(
             check_protocol(protocol, shown.images, len(shown.captions))
         if shown.texts != models[0][2].split("test").texts:
             raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
-    galleries = [_encode(module, source, strategy) for _, module, source, _ in models]
+    galleries = [_encode(module, source, strategy, config) for _, module, source, config in models]
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
@@ -176,7 +178,7 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
     Raises:
         UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
     """
-    settings = dict(settings)
+    settings = {name: value for name, value in settings.items() if value is not None}
     name = settings.pop("strategy", "auto")
     if name == "ddp":
         # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
@@ -202,7 +204,7 @@ def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[
         return read_checkpoint(path)
     files = {name: None if original.get(name) is None else Path(original[name]) for name in ("vocabulary", "bert")}
     known = {name: value for name, value in data.items() if value is not None and name != "scenes"}
-    if not {"root", "batch_size"} <= set(known):
+    if "root" not in known:
         raise UserError(f"checkpoint {path}: names no data; pass data=precomputed data.root=DIR")
     provenance, weights = convert(path, files["vocabulary"], files["bert"], known)
     if original.get("to") is not None:
@@ -254,9 +256,13 @@ def _rebuild(
     return module, build_data(config, tokenizer), config
 
 
-def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False)
-    trainer.test(module, data, verbose=False)
+def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config, config: Config) -> Gallery:
+    cache = config["backbone"].get("bert", {}).get("cache")
+    at_hand = cache is not None and config["padding"] == "masked" and Path(cache).expanduser().is_dir()
+    kept = kept_word_features(config, module, data) if at_hand else []
+    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False, callbacks=list(kept))
+    with told_of_loaders():
+        trainer.test(module, data, verbose=False)
     return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
 
 

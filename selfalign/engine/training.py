@@ -11,15 +11,15 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from selfalign.backbones.camera import Camera
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.loader_process import told_of_loaders
 from selfalign.engine.building import Config, build_data, build_module, construct, prepare_data
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
 from selfalign.engine.callbacks.keep_best import KeepBest
 from selfalign.engine.callbacks.keep_last import KeepLast
-from selfalign.engine.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.callbacks.prototype_use import PrototypeUse
 from selfalign.engine.callbacks.reproducer import Reproducer
 from selfalign.engine.callbacks.stop_together import StopTogether
@@ -90,7 +90,7 @@ def train(
             PrototypeUse(_LOG_EVERY),
             Throughput(_LOG_EVERY),
             _example_pictures(config, module, data, run_dir),
-            *_kept_word_features(config, module, data),
+            *kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
         log_every_n_steps=_LOG_EVERY,
@@ -132,7 +132,8 @@ def _fit(
     """
     place = os.path.relpath(run_dir)
     try:
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        with told_of_loaders():
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         state = "nothing was saved yet" if last.step is None else f"resume={place} goes on after step {last.step}"
         say(f"interrupted at step {trainer.global_step}; {state}")
@@ -150,22 +151,3 @@ def _example_pictures(
     images = config["data"].get("images")
     folder = None if images is None else Path(images).expanduser()
     return ExamplePictures(data, module.backbone, module.recall, run_dir / "pictures", folder)
-
-
-def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
-    """What ``backbone.bert.cache`` asks for.
-
-    Raises:
-        UserError: if BERT's outputs are not the same every time.
-    """
-    bert = config["backbone"].get("bert", {})
-    if bert.get("cache") is None:
-        return []
-    if not bert["frozen"] or bert["dropout"] or config["padding"] != "masked":
-        raise UserError(
-            "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
-            "otherwise BERT's outputs differ from step to step"
-        )
-    if not isinstance(module.backbone, Camera):
-        raise UserError("backbone.bert.cache: expected backbone=camera")
-    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]

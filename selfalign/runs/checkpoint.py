@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.files.torch_files import read_torch_file
 from selfalign.files.whole_files import whole_file
+from selfalign.settings import TrainingRun, checked
 
 FORMAT = 1
 
@@ -57,7 +58,26 @@ def checked_checkpoint(path: Path, content: Any) -> tuple[Provenance, dict[str, 
     record = content.get("selfalign") if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
-    return provenance_from(record, f"checkpoint {path}"), checked_weights(path, content["state_dict"])
+    provenance = provenance_from(record, f"checkpoint {path}")
+    return provenance, checked_weights(path, content["state_dict"])
+
+
+def provenance_from(record: Any, where: str) -> Provenance:
+    """A provenance of plain values that came from a file.
+
+    Raises:
+        UserError: if it is of another version, or damaged.
+    """
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+        raise UserError(f"{where}: format {shown(found)}, this version reads {FORMAT}")
+    if problem := _damage(record):
+        raise UserError(f"{where}: its record is damaged ({problem})")
+    try:
+        config = checked(record["config"], TrainingRun, record=True)
+    except UserError as error:
+        raise UserError(f"{where}: its record is damaged, or of a later version ({error})") from error
+    return Provenance(**(record | {"config": config}))
 
 
 def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
@@ -81,25 +101,11 @@ def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def provenance_from(record: Any, where: str) -> Provenance:
-    """A provenance of plain values that came from a file.
-
-    Raises:
-        UserError: if it is of another version, or damaged.
-    """
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        found = record.get("format") if isinstance(record, dict) else type(record).__name__
-        raise UserError(f"{where}: format {found}, this version reads {FORMAT}")
-    if problem := _damage(record):
-        raise UserError(f"{where}: its record is damaged ({problem})")
-    return Provenance(**record)
-
-
 def _damage(record: dict[str, Any]) -> str | None:
     """What keeps a record from being a provenance; ``None`` if nothing does."""
     names = {field.name for field in fields(Provenance)}
     if set(record) != names:
-        return f"{min(map(str, set(record) ^ names))!r} is missing or unknown"
+        return f"{min(map(shown, set(record) ^ names))} is missing or unknown"
     kinds = {"config": dict, "region_width": int, "tokenizer": dict, "bert": dict | None}
     wrong = next((name for name, kind in kinds.items() if not isinstance(record[name], kind)), None)
     return None if wrong is None else f"{wrong} is {type(record[wrong]).__name__}"
