@@ -14,8 +14,9 @@ from selfalign.console import one_line, say
 from selfalign.errors import UserError
 from selfalign.files.whole_files import write_whole
 from selfalign.reports.comparison.comparing import compare
-from selfalign.reports.comparison.comparison_table import latex, markdown, text
+from selfalign.reports.comparison.comparison_table import markdown, text
 from selfalign.reports.comparison.forest_plot import save_forest_plot
+from selfalign.reports.comparison.latex_table import latex
 from selfalign.runs.reading import read_runs
 
 

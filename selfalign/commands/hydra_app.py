@@ -234,6 +234,7 @@ def launch(main: Callable[[], None], program: str | None = None) -> None:
         program: ``train`` or ``eval`` if it is Hydra's, whose command line is checked before anything is made.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
+    console.prepare()
     ending: str | None = None
     try:
         if program is not None:

@@ -55,8 +55,7 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
 
     Args:
         config: of the run that is to go on.
-        reference: what its last checkpoint was trained with, or complete settings of the same kind: the types of their
-            values are what counts for settings that may differ.
+        reference: what its last checkpoint was trained with or, before the first one, what the command line made.
         where: the edited file, for the message.
 
     Raises:
@@ -64,13 +63,11 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
     """
     now, then = _flat(config), _flat(reference)
     for key in dict.fromkeys([*then, *now]):
-        if key.startswith("logger"):
+        if any(key == name or key.startswith(f"{name}.") for name in resumable()):
             continue
         if key not in now or key not in then:
             what = "is missing" if key not in now else "is unknown"
             raise UserError(f"resume: {where}: {key} {what}; put the file back as train.py wrote it")
-        if any(key == name or key.startswith(f"{name}.") for name in resumable()):
-            continue
         if type(now[key]) is not type(then[key]) or now[key] != then[key]:
             raise UserError(
                 f"resume: {where}: {key} is {str(now[key])[:60]!r}, the run was trained with {str(then[key])[:60]!r}; "

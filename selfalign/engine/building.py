@@ -109,13 +109,14 @@ def build_data(
     """The data module; features stay on disk."""
     camera = config["backbone"]["name"] == "camera"
     pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
-    settings = without(config["data"], "scenes", "protocol", "root", "images")
+    settings = without(config["data"], "scenes", "protocol", "root", "images", "boxes")
     return construct(
         "data",
         RetrievalDataModule,
         root=Path(config["data"]["root"]),
         tokenizer=tokenizer,
         boxes=camera,
+        box_unit=config["data"].get("boxes", "pixels"),
         seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
         by_length=config["padding"] == "masked",
         pad_to=pad_to,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.loader_process import told_of_loaders
 from selfalign.engine.building import (
     Config,
     build_data,
@@ -23,6 +24,8 @@ from selfalign.engine.building import (
     rebuild_module,
     require_described_sizes,
 )
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
+from selfalign.engine.callbacks.progress import Progress
 from selfalign.engine.checkpoint_files import CheckpointFiles
 from selfalign.engine.meeting import MeetingDDP, cluster_environment
 from selfalign.engine.modules.retrieval import RetrievalModule
@@ -136,7 +139,7 @@ def evaluate_checkpoints(
             check_protocol(protocol, shown.images, len(shown.captions))
         if shown.texts != models[0][2].split("test").texts:
             raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
-    galleries = [_encode(module, source, strategy) for _, module, source, _ in models]
+    galleries = [_encode(module, source, strategy, config) for _, module, source, config in models]
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
@@ -187,6 +190,8 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
             f"with devices={settings.get('devices')}"
         )
     settings["plugins"] = [CheckpointFiles(), cluster_environment(), *settings.get("plugins", [])]
+    if others.get("enable_progress_bar", True):
+        others["callbacks"] = [*others.get("callbacks", []), Progress()]
     trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -251,9 +256,13 @@ def _rebuild(
     return module, build_data(config, tokenizer), config
 
 
-def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False)
-    trainer.test(module, data, verbose=False)
+def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config, config: Config) -> Gallery:
+    cache = config["backbone"].get("bert", {}).get("cache")
+    at_hand = cache is not None and config["padding"] == "masked" and Path(cache).expanduser().is_dir()
+    kept = kept_word_features(config, module, data) if at_hand else []
+    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False, callbacks=list(kept))
+    with told_of_loaders():
+        trainer.test(module, data, verbose=False)
     return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
 
 

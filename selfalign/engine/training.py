@@ -11,15 +11,15 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from selfalign.backbones.camera import Camera
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.engine.building import Config, build_data, build_module, build_tokenizer, construct, prepare_data
+from selfalign.data.loader_process import told_of_loaders
+from selfalign.engine.building import Config, build_data, build_module, construct, prepare_data
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
 from selfalign.engine.callbacks.keep_best import KeepBest
 from selfalign.engine.callbacks.keep_last import KeepLast
-from selfalign.engine.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.callbacks.prototype_use import PrototypeUse
 from selfalign.engine.callbacks.reproducer import Reproducer
 from selfalign.engine.callbacks.stop_together import StopTogether
@@ -30,7 +30,7 @@ from selfalign.engine.checkpoint_files import LAST, newest_checkpoint
 from selfalign.engine.evaluation import build_trainer, checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model
+from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer
 from selfalign.errors import UserError
 from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
@@ -56,12 +56,13 @@ def train(
     """
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
-    tokenizer = build_tokenizer(config, say)
+    tokenizer = start_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
+        say("compiling both towers; the first steps take minutes")
         for tower in (module.backbone.image_tower, module.backbone.text_tower):
             tower.compile()  # in place: parameters keep their names
     checkpoints, training = run_dir / "checkpoints", config["training"]
@@ -89,7 +90,7 @@ def train(
             PrototypeUse(_LOG_EVERY),
             Throughput(_LOG_EVERY),
             _example_pictures(config, module, data, run_dir),
-            *_kept_word_features(config, module, data),
+            *kept_word_features(config, module, data),
         ],
         num_sanity_val_steps=0,
         log_every_n_steps=_LOG_EVERY,
@@ -131,7 +132,8 @@ def _fit(
     """
     place = os.path.relpath(run_dir)
     try:
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        with told_of_loaders():
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         state = "nothing was saved yet" if last.step is None else f"resume={place} goes on after step {last.step}"
         say(f"interrupted at step {trainer.global_step}; {state}")
@@ -149,22 +151,3 @@ def _example_pictures(
     images = config["data"].get("images")
     folder = None if images is None else Path(images).expanduser()
     return ExamplePictures(data, module.backbone, module.recall, run_dir / "pictures", folder)
-
-
-def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
-    """What ``backbone.bert.cache`` asks for.
-
-    Raises:
-        UserError: if BERT's outputs are not the same every time.
-    """
-    bert = config["backbone"].get("bert", {})
-    if bert.get("cache") is None:
-        return []
-    if not bert["frozen"] or bert["dropout"] or config["padding"] != "masked":
-        raise UserError(
-            "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
-            "otherwise BERT's outputs differ from step to step"
-        )
-    if not isinstance(module.backbone, Camera):
-        raise UserError("backbone.bert.cache: expected backbone=camera")
-    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]

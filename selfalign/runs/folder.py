@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from selfalign.errors import UserError
-from selfalign.files.locks import State, lock
+from selfalign.files.locks import lock
 from selfalign.files.plain_values import read_yaml
 from selfalign.files.whole_files import write_whole
 from selfalign.runs.results import RESULTS
@@ -104,7 +104,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: if another run is in it, or it is read-only.
     """
-    with _writable_lock(folder) as state:
+    with lock(_lock_of(folder)) as state:
         if state == "taken":
             raise UserError(f"{os.path.relpath(folder)}: another process is running in this folder")
         try:
@@ -115,11 +115,10 @@ def locked(folder: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-@contextmanager
-def _writable_lock(folder: Path) -> Iterator[State]:
-    with ExitStack() as stack:
-        try:
-            state = stack.enter_context(lock(folder / _LOCK))
-        except OSError as error:
-            raise UserError(f"{os.path.relpath(folder)}: cannot be written to ({error.strerror})") from error
-        yield state
+def _lock_of(folder: Path) -> Path:
+    path = folder / _LOCK
+    try:
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{os.path.relpath(folder)}: cannot be written to ({error.strerror})") from error
+    return path

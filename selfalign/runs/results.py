@@ -55,7 +55,17 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is missing or damaged.
     """
-    record = read_json(path, "results")
+    return checked_results(read_json(path, "results"), path)
+
+
+def checked_results(record: Any, path: Path) -> dict[str, Any]:
+    """:func:`read_results` of what is read already.
+
+    Raises:
+        UserError: if a figure is missing, or no number.
+    """
+    if not isinstance(record, dict):
+        raise UserError(f"results {path}: damaged, expected named values")
     try:
         for result in record["protocols"].values():
             _require_percentages([result[recall[:3]][recall[4:]] for recall in RECALLS])

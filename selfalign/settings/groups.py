@@ -53,6 +53,9 @@ class Data:
         matters=False,
         doc="folder of the photographs that {split}_images.txt names, for pictures of examples",
     )
+    boxes: Literal["pixels", "fractions"] = setting(
+        "pixels", matters=False, older="pixels", doc="fractions where they were divided by the images' width and height"
+    )
     train_split: str = setting("train", doc="name of the training split")
     val_split: str = setting("dev", doc="name of the validation split")
     test_split: str = setting("test", doc="name of the test split")

@@ -91,8 +91,45 @@ def test_all_errors_are_listed_and_end_with_1(check: Callable[..., Done], folder
     errors = [line for line in done.stdout.splitlines() if line.startswith("error ")]
     for part in ("image 7, region 1, column 3 is nan", "dev_boxes.npy", "test_caps.txt: line 3 is empty"):
         assert any(part in line for line in errors), done.stdout
-    assert "usable by: vsrn\n" in done.stdout
+    assert "usable by: no model\n" in done.stdout
     assert f"{len(errors)} errors" in done.stdout
+
+
+def test_boxes_that_the_backbone_does_not_read_are_no_errors(check: Callable[..., Done], folder: Path) -> None:
+    boxes = np.load(folder / "dev_boxes.npy")
+    boxes[3, 1, 2] = 900.0
+    np.save(folder / "dev_boxes.npy", boxes)
+    done = check(folder)
+    assert done.code == 0
+    assert "backbone=vsrn reads no boxes" in done.stdout
+    assert "usable by: vsrn\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.batch_size=0", "batch_size"),
+        ("data.boxes=metres", "data.boxes"),
+        ("data.images=nowhere", "is no folder"),
+        ("backbone.width=-8", "width"),
+    ],
+)
+def test_what_training_refuses_is_an_error_of_the_check(
+    setting: str, message: str, check: Callable[..., Done], folder: Path
+) -> None:
+    done = check(folder, setting)
+    assert done.code == 1, done.stdout
+    assert any(message in line for line in done.stdout.splitlines() if line.startswith("error ")), done.stdout
+
+
+def test_help_waits_for_no_library() -> None:
+    code = "import sys, runpy; sys.argv = ['check', '--help']; runpy.run_module('selfalign.check', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, timeout=60, env=ENVIRONMENT
+    )
+    assert done.returncode == 0
+    assert "--checksums" in done.stdout
+    assert not [name for name in (" torch", " hydra", " numpy", " pytorch_lightning") if f"|{name}\n" in done.stderr]
 
 
 @pytest.mark.parametrize(
