@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -55,4 +56,4 @@ def read_regular(path: Path, what: str, largest: int) -> bytes:
         selfalign.errors.UserError: vocabulary no_such_file: cannot be read (No such file or directory)
     """
     with open_regular(path, what, largest) as file:
-        return file.read(largest)
+        return file.read(min(largest, os.fstat(file.fileno()).st_size))  # a larger number is memory taken at once
