@@ -9,7 +9,7 @@ import inspect
 import pytest
 
 ROOMS = ("functional", "losses", "metrics", "files")
-MODULES = ("console", "errors")
+MODULES = ("console", "errors", "reports.columns")
 _SHAPED_BY_USE = {"Answers", "Hits", "DirectionResult", "RetrievalResult", "RealRows", "CrossModalRecall"}
 """Results of functions with examples, and what holds state over a whole pass."""
 _PARTS = {"embedding_tile", "mean_tile", "joint_embeddings", "context_alignment", "open_regular", "whole_file"}
