@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import codecs
 import sys
-import unicodedata
 from typing import TextIO
+
+from selfalign.errors import visible
 
 _SPELLED = {
     "→": "->", "←": "<-", "↔": "<->", "−": "-", "–": "-", "—": "-", "±": "+/-", "·": "*", "×": "x",
     "≥": ">=", "≤": "<=", "≈": "~", "…": "...", "★": "*", "½": "1/2",
     "τ": "tau", "“": '"', "”": '"', "‘": "'", "’": "'",
 }  # fmt: skip
-_KEPT = "\n\t"
-_REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _HANDLER = "selfalign.spelled"
 
 
@@ -59,9 +58,7 @@ def printable(text: str) -> str:
         >>> printable("a \x1b[31mred\x1b[0m name")
         'a \\x1b[31mred\\x1b[0m name'
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(sign if sign in _KEPT or not _commands(sign) else _escaped(sign) for sign in text)
+    return visible(text)
 
 
 def prepare() -> None:
@@ -81,15 +78,6 @@ def _write(stream: TextIO | None, text: str) -> None:
         stream.flush()
     except (OSError, ValueError):  # closed, full or gone
         return
-
-
-def _commands(sign: str) -> bool:
-    """Control characters, marks that reorder text, and halves of pairs that are no sign."""
-    return unicodedata.category(sign) in ("Cc", "Cs") or sign in _REORDERING
-
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
