@@ -8,32 +8,27 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import (
     Config,
     build_data,
-    construct,
     rebuild_module,
     require_described_sizes,
 )
-from selfalign.engine.checkpoint_files import CheckpointFiles
 from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.interop.conversion import convert, is_original
-from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
+from selfalign.metrics.protocols import PART, RetrievalResult, check_protocol, evaluate
 from selfalign.processes.exchange import current
 from selfalign.processes.launching import is_first_process
-from selfalign.processes.memory import keep_freed_memory
 from selfalign.reports.evaluation_table import table
 from selfalign.runs import ranks as ranks_file
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
@@ -44,13 +39,14 @@ from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 @dataclass(frozen=True)
 class Gallery:
-    """A split as one model sees it."""
+    """A split as one model sees it, or the part of it that limits of Lightning's let through."""
 
     image: ImageEmbedding
     caption: CaptionEmbedding
     image_of_caption: Tensor
     texts: list[str]
     alignment: dict[str, float]
+    is_part: bool
 
     @property
     def tile(self) -> Tile:
@@ -104,6 +100,7 @@ def evaluate_checkpoints(
     data: Config | None = None,
     embeddings: bool = False,
     original: Config | None = None,
+    limits: Config | None = None,
 ) -> dict[str, Any]:
     """Score checkpoints, more than one as an ensemble, print a table and write ``results.json``.
 
@@ -119,6 +116,7 @@ def evaluate_checkpoints(
         data: settings of the data that differ from the checkpoint's; ``None`` values do not count.
         embeddings: also write ``embeddings.safetensors``.
         original: for the authors' checkpoints: ``vocabulary``, ``bert``, and ``to``, a file to convert one into.
+        limits: of Lightning's Trainer, as ``limit_test_batches``: figures are then those of a part, and no protocol's.
 
     Returns:
         what ``results.json`` holds.
@@ -130,7 +128,7 @@ def evaluate_checkpoints(
         provenance, weights = _read(path, data or {}, original or {})
         module, source, config = _restore(path, provenance, weights, padding, split, data or {})
         names.append(source.names["test"])
-        galleries.append(_encode(module, source, strategy))
+        galleries.append(_encode(module, source, strategy, limits or {}))
         configs.append(config)
         trained.append(provenance.config)
     first = galleries[0]
@@ -139,10 +137,13 @@ def evaluate_checkpoints(
             raise UserError(f"ensemble: {path} sees other captions than {checkpoints[0]}; pass one data.root for all")
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
-    results = [
-        evaluate(tile, first.image_of_caption, images, protocol, current())
-        for protocol in (protocols or configs[0]["data"]["protocol"])
-    ]
+    if first.is_part:
+        results = [replace(evaluate(tile, first.image_of_caption, images, processes=current()), protocol=PART)]
+    else:
+        results = [
+            evaluate(tile, first.image_of_caption, images, protocol, current())
+            for protocol in (protocols or configs[0]["data"]["protocol"])
+        ]
     record = _record(results, first.alignment if len(galleries) == 1 else {})
     record |= {
         "split": names[0],
@@ -165,37 +166,6 @@ def evaluate_checkpoints(
         pairs = [(gallery.image, gallery.caption) for gallery in galleries]
         save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
     return record
-
-
-def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: Any) -> pl.Trainer:
-    """Lightning's Trainer of a ``strategy`` group; what processes exchange is this package's own business.
-
-    Args:
-        settings: of the group.
-        idle_parameters: some parameters get no gradient, for which DistributedDataParallel has to look.
-        others: of the Trainer.
-
-    Raises:
-        UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
-    """
-    settings = dict(settings)
-    name = settings.pop("strategy", "auto")
-    if name == "ddp":
-        # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
-        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
-        settings |= {"strategy": ddp, "use_distributed_sampler": False}
-        if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-            settings["plugins"] = [LightningEnvironment()]  # processes of our own launching, inside SLURM too
-    elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
-        raise UserError(
-            f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
-            f"with devices={settings.get('devices')}"
-        )
-    settings["plugins"] = [CheckpointFiles(), *settings.get("plugins", [])]
-    trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
-    if trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
-    return trainer
 
 
 def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[str, Any]]:
@@ -256,10 +226,15 @@ def _rebuild(
     return module, build_data(config, tokenizer), config
 
 
-def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False)
+def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config, limits: Config) -> Gallery:
+    module.scores_test = False  # it is ranked here, under all protocols and in ensembles
+    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False, **limits)
     trainer.test(module, data, verbose=False)
-    return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
+    image, caption, owners = module.recall.embeddings()
+    texts = data.split("test").texts
+    if module.recall.is_part:
+        texts = [texts[row] for row in module.recall.captions_shown.tolist()]
+    return Gallery(image, caption, owners, texts, module.alignment.compute(), module.recall.is_part)
 
 
 def _record(results: Sequence[RetrievalResult], alignment: dict[str, float]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from selfalign.backbones.batch_norm import LinearBeforeNorm
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
@@ -52,6 +53,21 @@ def require_same_model(module: RetrievalModule, path: Path) -> int:
     if provenance.tokenizer != now["tokenizer"] or provenance.region_width != now["region_width"]:
         raise UserError(f"resume: the training data have changed since {path} was saved; other words or features")
     return int(read_torch_file(path, "checkpoint", memory_map=True)["global_step"])
+
+
+def train_what_was_trained(module: RetrievalModule, path: Path) -> None:
+    """Let a run that an older version started go on as it began: there, biases right before a BatchNorm were trained.
+
+    Args:
+        module: fresh.
+        path: the run's own checkpoint.
+    """
+    groups = read_torch_file(path, "checkpoint", memory_map=True)["optimizer_states"][0]["param_groups"]
+    biases = [part.bias for part in module.modules() if isinstance(part, LinearBeforeNorm)]
+    trained = sum(values.requires_grad for values in module.parameters())
+    if sum(len(group["params"]) for group in groups) == trained + len(biases):
+        for bias in biases:
+            bias.requires_grad_(True)
 
 
 def _parents(names: list[str]) -> list[str]:

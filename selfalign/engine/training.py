@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 
 from selfalign.backbones.camera import Camera
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.engine.building import Config, build_data, build_module, build_tokenizer, construct, prepare_data
+from selfalign.engine.building import build_data, build_module, build_tokenizer, prepare_data
+from selfalign.engine.callbacks.averaged_weights import AveragedWeights, TrainedWeightsAgain
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
+from selfalign.engine.callbacks.early_end import EarlyEnd
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
 from selfalign.engine.callbacks.keep_best import KeepBest
 from selfalign.engine.callbacks.keep_last import KeepLast
@@ -27,13 +30,18 @@ from selfalign.engine.callbacks.throughput import Throughput
 from selfalign.engine.callbacks.validate_every import ValidateEvery
 from selfalign.engine.callbacks.validation_lines import ValidationLines
 from selfalign.engine.checkpoint_files import LAST, newest_checkpoint
-from selfalign.engine.evaluation import build_trainer, checked_width, evaluate_checkpoints, say
+from selfalign.engine.constructing import Config, construct, require_known
+from selfalign.engine.evaluation import checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model
+from selfalign.engine.starting import load_weights, require_same_model, train_what_was_trained
+from selfalign.engine.trainer import TrainerFlags, build_trainer
 from selfalign.errors import UserError
+from selfalign.processes.launching import is_first_process
 from selfalign.reports.curves import save_curves
 
+_PASSING = ".fast_dev_run"
+"""Folder of a run of which nothing is kept."""
 _LOG_EVERY = 10
 """Optimiser steps between two rows of training figures."""
 
@@ -49,11 +57,25 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     Returns:
         what ``results.json`` holds.
     """
+    flags = TrainerFlags.of(config)
+    if not flags.fast_dev_run:
+        return _train(config, flags, run_dir, loggers)
+    try:
+        record = _train(config, flags, run_dir / _PASSING, loggers)
+    finally:
+        if is_first_process():
+            shutil.rmtree(run_dir / _PASSING, ignore_errors=True)
+    say("trainer.fast_dev_run: everything went through; nothing was kept")
+    return record
+
+
+def _train(config: Config, flags: TrainerFlags, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
     tokenizer = build_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
+    flags.require_batches(data)
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
@@ -71,37 +93,65 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
         gradient_clip_val=training["clip_norm"],
         logger=[rows, *loggers],
         enable_checkpointing=False,
-        callbacks=[
-            best,
-            last,
-            StopTogether(last),
-            Reproducer(run_dir, module.provenance),
-            CollapseWarnings(dict(module.losses.named_children()).get("ranking"), _LOG_EVERY),
-            ValidateEvery(training["validate_every"]),
-            ValidationLines(),
-            LearningRateMonitor(),
-            DataWait(),
-            PrototypeUse(_LOG_EVERY),
-            Throughput(_LOG_EVERY),
-            _example_pictures(config, module, data, run_dir),
-            *_kept_word_features(config, module, data),
-        ],
-        num_sanity_val_steps=0,
+        callbacks=_callbacks(config, flags, module, data, best, last, run_dir),
         log_every_n_steps=_LOG_EVERY,
+        **flags.for_training(run_dir),
     )
     start = newest_checkpoint(checkpoints, say)
     if start is not None:
         steps = require_same_model(module, start)
+        train_what_was_trained(module, start)
         if trainer.is_global_zero:
             go_on(rows, run_dir, steps)
         say(f"going on after step {steps}: {os.path.relpath(start)}")
     _fit(trainer, module, data, start, last, run_dir)
-    if trainer.is_global_zero:
+    if trainer.is_global_zero and not flags.fast_dev_run:
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {best.score or 0:.1f}")
     return evaluate_checkpoints(
-        [best.path], run_dir, strategy=config["strategy"], seed=config["seed"], selection=best.score
+        [best.path],
+        run_dir,
+        strategy=config["strategy"],
+        seed=config["seed"],
+        selection=best.score,
+        limits=flags.for_testing(),
     )
+
+
+def _callbacks(
+    config: Config,
+    flags: TrainerFlags,
+    module: RetrievalModule,
+    data: RetrievalDataModule,
+    best: KeepBest,
+    last: KeepLast,
+    run_dir: Path,
+) -> list[pl.Callback]:
+    """In the order in which Lightning asks them: what ends a training or averages weights comes before what saves."""
+    ranking = dict(module.losses.named_children()).get("ranking")
+    chosen = config.get("callbacks") or {}
+    require_known("callbacks", chosen, {"ema", "early_stopping"})
+    averages = [construct("callbacks.ema", AveragedWeights, **chosen["ema"])] if chosen.get("ema") else []
+    stopping = chosen.get("early_stopping")
+    return [
+        *averages,
+        *flags.callbacks(),
+        *([construct("callbacks.early_stopping", EarlyEnd, **stopping)] if stopping else []),
+        best,
+        last,
+        StopTogether(last),
+        Reproducer(run_dir, module.provenance),
+        CollapseWarnings(ranking, _LOG_EVERY),
+        ValidateEvery(config["training"]["validate_every"]),
+        ValidationLines(),
+        LearningRateMonitor(),
+        DataWait(),
+        PrototypeUse(_LOG_EVERY),
+        Throughput(_LOG_EVERY),
+        _example_pictures(config, module, data, run_dir),
+        *_kept_word_features(config, module, data),
+        *(TrainedWeightsAgain(one) for one in averages),
+    ]
 
 
 def _intervals(training: Config) -> dict[str, int]:

@@ -11,6 +11,8 @@ class ValidationLines(pl.Callback):
     """Prints recalls of every validation, above the progress bar where there is one."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         line = (
             f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  "
