@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from selfalign.commands import hydra_app
+from selfalign.commands import gate, hydra_app
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
@@ -12,4 +12,5 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    gate.check_first(hydra_app.training_settings)
     hydra_app.launch(hydra_app.resume if hydra_app.asks_to_resume() else main)

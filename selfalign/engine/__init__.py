@@ -1,1 +1,1 @@
-"""A run, by Lightning: modules, trainer, training, evaluation. Lightning is known here and in the data module only."""
+"""A run, by Lightning: modules, trainer, training, evaluation. Only this room and the data module import Lightning."""

@@ -16,9 +16,9 @@ from selfalign.data.text.kept_text import kept_vocabulary
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.engine.constructing import Config, construct, without
-from selfalign.engine.modules.camera import CameraModule
+from selfalign.engine.modules.camera_module import CameraModule
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.modules.vsrn import VsrnModule
+from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.errors import UserError
 from selfalign.runs.checkpoint import Provenance
 

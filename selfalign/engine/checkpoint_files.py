@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from pytorch_lightning.plugins import CheckpointIO
 
 from selfalign.errors import UserError
-from selfalign.files.torch_files import read_torch_file
+from selfalign.files.torch_files import read_torch_file, require_checksums
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -88,11 +87,11 @@ def newest_checkpoint(folder: Path, report: Callable[[str], None]) -> Path | Non
 def _damage(path: Path) -> str | None:
     """What is wrong with a file of torch.save; ``None`` if every record has its checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        return " ".join(str(error).split())
-    return None if broken is None else f"wrong checksum of {broken}"
+        with path.open("rb") as file:
+            require_checksums(file)
+    except (OSError, ValueError) as error:
+        return " ".join(str(error).split())[:160]
+    return None
 
 
 def _flush_folder(folder: Path) -> None:

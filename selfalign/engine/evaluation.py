@@ -26,14 +26,14 @@ from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.interop.conversion import convert, is_original
-from selfalign.metrics.protocols import PART, RetrievalResult, check_protocol, evaluate
+from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol, evaluate
 from selfalign.processes.exchange import current
-from selfalign.processes.launching import is_first_process
+from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
-from selfalign.runs import ranks as ranks_file
+from selfalign.runs import ranks_file
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import save_embeddings
-from selfalign.runs.results import environment, save_results
+from selfalign.runs.results import RESULTS, environment, save_results
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 
@@ -123,48 +123,48 @@ def evaluate_checkpoints(
     """
     if not checkpoints:
         raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
-    galleries, configs, names, trained = [], [], [], []
+    if unknown := [protocol for protocol in protocols or () if protocol not in PROTOCOLS]:
+        raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {unknown[0]!r}")
+    models = []
     for path in checkpoints:
         provenance, weights = _read(path, data or {}, original or {})
-        module, source, config = _restore(path, provenance, weights, padding, split, data or {})
-        names.append(source.names["test"])
-        galleries.append(_encode(module, source, strategy, limits or {}))
-        configs.append(config)
-        trained.append(provenance.config)
+        models.append((provenance, *_restore(path, provenance, weights, padding, split, data or {})))
+    configs = [config for _, _, _, config in models]
+    wanted = list(protocols or configs[0]["data"]["protocol"])
+    for _, _, source, _ in models:  # all that is cheap, before the first model encodes anything
+        shown = source.split("test")
+        for protocol in wanted:
+            check_protocol(protocol, shown.images, len(shown.captions))
+        if shown.texts != models[0][2].split("test").texts:
+            raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
+    galleries = [_encode(module, source, strategy, limits or {}) for _, module, source, _ in models]
     first = galleries[0]
-    for path, gallery in zip(checkpoints, galleries, strict=True):
-        if gallery.texts != first.texts:
-            raise UserError(f"ensemble: {path} sees other captions than {checkpoints[0]}; pass one data.root for all")
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
     if first.is_part:
         results = [replace(evaluate(tile, first.image_of_caption, images, processes=current()), protocol=PART)]
     else:
-        results = [
-            evaluate(tile, first.image_of_caption, images, protocol, current())
-            for protocol in (protocols or configs[0]["data"]["protocol"])
-        ]
+        results = [evaluate(tile, first.image_of_caption, images, protocol, current()) for protocol in wanted]
     record = _record(results, first.alignment if len(galleries) == 1 else {})
     record |= {
-        "split": names[0],
+        "split": models[0][2].names["test"],
         "checkpoints": [str(path) for path in checkpoints],
         "seed": configs[0]["seed"] if seed is None else seed,
         "padding": padding or configs[0]["padding"],
         "data_root": str(configs[0]["data"]["root"]),
         **environment(),
-        "models": trained,
+        "models": [provenance.config for provenance, *_ in models],
     }
     if selection is not None:
         record["selection"] = selection
+    if is_first_process():  # files first: a terminal may be gone by now, or unable to show a sign
+        if embeddings:
+            similarity = full_similarity(tile, images, len(first.image_of_caption))
+            pairs = [(gallery.image, gallery.caption) for gallery in galleries]
+            save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
+        ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
+        save_results(record, run_dir / RESULTS)  # last: it says that all else is there
     say(table(results, record))
-    if not is_first_process():
-        return record
-    ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
-    save_results(record, run_dir / "results.json")  # last: it says that all else is there
-    if embeddings:
-        similarity = full_similarity(tile, images, len(first.image_of_caption))
-        pairs = [(gallery.image, gallery.caption) for gallery in galleries]
-        save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
     return record
 
 

@@ -10,7 +10,7 @@ from selfalign.backbones.batch_norm import LinearBeforeNorm
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
-from selfalign.runs.checkpoint import read_checkpoint
+from selfalign.runs.checkpoint import checked_checkpoint, read_checkpoint
 
 
 def load_weights(module: RetrievalModule, path: Path, report: Callable[[str], None]) -> None:
@@ -48,11 +48,12 @@ def require_same_model(module: RetrievalModule, path: Path) -> int:
     Raises:
         UserError: if the data or their vocabulary have changed since.
     """
-    provenance, _ = read_checkpoint(path)
+    content = read_torch_file(path, "checkpoint", memory_map=True)
+    provenance, _ = checked_checkpoint(path, content)
     now = module.provenance
     if provenance.tokenizer != now["tokenizer"] or provenance.region_width != now["region_width"]:
         raise UserError(f"resume: the training data have changed since {path} was saved; other words or features")
-    return int(read_torch_file(path, "checkpoint", memory_map=True)["global_step"])
+    return int(content["global_step"])
 
 
 def train_what_was_trained(module: RetrievalModule, path: Path) -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
-from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.callbacks.stop_after import StopAfter
 from selfalign.engine.checkpoint_files import CheckpointFiles
 from selfalign.engine.constructing import Config, construct, require_known
+from selfalign.engine.meeting import MeetingDDP, cluster_environment
 from selfalign.errors import UserError
 from selfalign.processes.memory import keep_freed_memory
 
@@ -159,16 +157,14 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
     name = settings.pop("strategy", "auto")
     if name == "ddp":
         # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
-        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
+        ddp = MeetingDDP(broadcast_buffers=False, find_unused_parameters=idle_parameters)
         settings |= {"strategy": ddp, "use_distributed_sampler": False}
-        if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-            settings["plugins"] = [LightningEnvironment()]  # processes of our own launching, inside SLURM too
     elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
         raise UserError(
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
             f"with devices={settings.get('devices')}"
         )
-    settings["plugins"] = [CheckpointFiles(), *settings.get("plugins", [])]
+    settings["plugins"] = [CheckpointFiles(), cluster_environment(), *settings.get("plugins", [])]
     try:
         trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **(settings | others))
     except ModuleNotFoundError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.engine.starting import load_weights, require_same_model, train_what_was_trained
 from selfalign.engine.trainer import TrainerFlags, build_trainer
 from selfalign.errors import UserError
-from selfalign.processes.launching import is_first_process
+from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
 
 _PASSING = ".fast_dev_run"
@@ -46,22 +46,26 @@ _LOG_EVERY = 10
 """Optimiser steps between two rows of training figures."""
 
 
-def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
+def train(
+    config: Config, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Train, test the best checkpoint and write everything a run leaves; go on where a checkpoint of the run is.
 
     Args:
         config: the resolved configuration, plain values.
         run_dir: its folder.
         loggers: besides ``metrics.csv``, which is always written.
+        begin: called by the first process when all settings and files are known to be right, before anything else is
+            written to the folder.
 
     Returns:
         what ``results.json`` holds.
     """
     flags = TrainerFlags.of(config)
     if not flags.fast_dev_run:
-        return _train(config, flags, run_dir, loggers)
+        return _train(config, flags, run_dir, loggers, begin)
     try:
-        record = _train(config, flags, run_dir / _PASSING, loggers)
+        record = _train(config, flags, run_dir / _PASSING, loggers, begin)
     finally:
         if is_first_process():
             shutil.rmtree(run_dir / _PASSING, ignore_errors=True)
@@ -69,7 +73,9 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
     return record
 
 
-def _train(config: Config, flags: TrainerFlags, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
+def _train(
+    config: Config, flags: TrainerFlags, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None]
+) -> dict[str, Any]:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
     tokenizer = build_tokenizer(config, say)
@@ -98,14 +104,16 @@ def _train(config: Config, flags: TrainerFlags, run_dir: Path, loggers: Sequence
         **flags.for_training(run_dir),
     )
     start = newest_checkpoint(checkpoints, say)
+    steps = 0 if start is None else require_same_model(module, start)
+    if is_first_process():
+        begin()
     if start is not None:
-        steps = require_same_model(module, start)
         train_what_was_trained(module, start)
-        if trainer.is_global_zero:
+        if is_first_process():
             go_on(rows, run_dir, steps)
         say(f"going on after step {steps}: {os.path.relpath(start)}")
     _fit(trainer, module, data, start, last, run_dir)
-    if trainer.is_global_zero and not flags.fast_dev_run:
+    if is_first_process() and not flags.fast_dev_run:
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {best.score or 0:.1f}")
     return evaluate_checkpoints(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,55 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
     Raises:
         UserError: if the file is missing, damaged, or not one of ours.
     """
-    content = read_torch_file(path, "checkpoint", memory_map=True)
+    return checked_checkpoint(path, read_torch_file(path, "checkpoint", memory_map=True))
+
+
+def checked_checkpoint(path: Path, content: Any) -> tuple[Provenance, dict[str, Any]]:
+    """:func:`read_checkpoint` of a file that is read already.
+
+    Raises:
+        UserError: if it is not one of ours, or a weight in it is no number.
+    """
     record = content.get("selfalign") if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
-    if record.get("format") != FORMAT:
-        raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
+    provenance = provenance_from(record, f"checkpoint {path}")
+    return provenance, checked_weights(path, content["state_dict"])
+
+
+def provenance_from(record: Any, where: str) -> Provenance:
+    """A provenance of plain values that came from a file.
+
+    Raises:
+        UserError: if it is of another version, or damaged.
+    """
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+        raise UserError(f"{where}: format {found}, this version reads {FORMAT}")
     if problem := _damage(record):
-        raise UserError(f"checkpoint {path}: its record is damaged ({problem})")
-    return Provenance(**record), content["state_dict"]
+        raise UserError(f"{where}: its record is damaged ({problem})")
+    return Provenance(**record)
+
+
+def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
+    """Weights of a checkpoint as this package computes with them: fp32, which half precision is widened to exactly.
+
+    Raises:
+        UserError: if one of them is no number, or of a type that a model of this package never has.
+    """
+    found: dict[str, Any] = {}
+    for name, values in weights.items():
+        where = f"checkpoint {path}: weight {str(name)[:80]}"
+        if not isinstance(values, torch.Tensor) or values.is_meta or values.layout != torch.strided:
+            raise UserError(f"{where} is no tensor of values")
+        if values.dtype in (torch.float16, torch.bfloat16):
+            values = values.float()
+        if values.is_complex() or (values.is_floating_point() and values.dtype != torch.float32):
+            raise UserError(f"{where} is {values.dtype}; expected torch.float32, bfloat16 or float16")
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise UserError(f"{where} holds values that are no numbers (NaN or infinite); take an earlier checkpoint")
+        found[str(name)] = values
+    return found
 
 
 def _damage(record: dict[str, Any]) -> str | None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from selfalign.errors import UserError
-from selfalign.files.regular_files import read_regular
 from selfalign.runs.jobs import read_jobs
-from selfalign.runs.ranks import NAME, ProtocolRanks, QueryRanks, read_ranks
-from selfalign.runs.results import RECALLS
+from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
+from selfalign.runs.results import RECALLS, RESULTS, read_results
 
 RSUM = "rsum"
 _DEPTHS = (1, 5, 10)
-_LARGEST_RESULTS = 16 * 2**20
 _EVALUATE_AGAIN = "evaluate its checkpoint again: python eval.py checkpoints=[RUN/checkpoints/best.ckpt]"
 
 
@@ -81,15 +77,15 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"run {folder}: no such folder")
+    try:
+        there = folder.is_dir()
+    except (OSError, ValueError):  # no name that a folder can have
+        there = False
+    if not there:
+        raise UserError(f"run {str(folder)[:160]}: no such folder")
     if (folder / "results.json").exists():
         return [folder]
-    try:
-        jobs = read_jobs(folder)
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"sweep {folder}: a job's settings cannot be read ({reason})") from error
+    jobs = read_jobs(folder)
     if not jobs:
         if (folder / "config.yaml").exists():
             raise UserError(f"run {folder}: unfinished, it has no results.json")
@@ -110,7 +106,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: if a file is missing or damaged, or the two disagree.
     """
-    record = _read_record(folder / "results.json")
+    record = read_results(folder / RESULTS)
     if "models" not in record or not (folder / NAME).exists():
         raise UserError(f"run {folder}: keeps no ranks, it is of an earlier version; {_EVALUATE_AGAIN}")
     ranks = read_ranks(folder / NAME)
@@ -140,19 +136,6 @@ def read_run(folder: Path) -> Run:
         np.bincount(ranks.image_of_caption),
         measured,
     )
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(read_regular(path, "results", _LARGEST_RESULTS).decode())
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"results {path}: damaged, not JSON ({reason})") from error
-    if not isinstance(record, dict):
-        raise UserError(f"results {path}: damaged, expected named values")
-    return record
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float]:
