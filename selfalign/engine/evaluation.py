@@ -141,10 +141,11 @@ def evaluate_checkpoints(
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
-    if first.is_part:
-        results = [replace(evaluate(tile, first.image_of_caption, images, processes=current()), protocol=PART)]
-    else:
-        results = [evaluate(tile, first.image_of_caption, images, protocol, current()) for protocol in wanted]
+    results = [
+        evaluate(tile, first.image_of_caption, images, protocol, current())
+        for protocol in (["full"] if first.is_part else wanted)
+    ]
+    results = [replace(result, protocol=PART) for result in results] if first.is_part else results
     record = _record(results, first.alignment if len(galleries) == 1 else {})
     record |= {
         "split": models[0][2].names["test"],
