@@ -86,7 +86,7 @@ CASES = [
     ("vsrn", ("loss=baseline", "scheduler=constant", "scheduler.warm_up_steps=4", "trainer.max_steps=13")),
     ("vsrn", ("loss=baseline", "trainer.accumulate_grad_batches=2", "training.epochs=4")),
 ]
-"""The last step of each is the 15th of three epochs, but for ``max_steps``, and for 4 epochs of 3 steps of two batches."""
+"""Three epochs of five steps, but for ``max_steps``, and for four epochs of three steps of two batches."""
 
 
 @pytest.mark.parametrize(("backbone", "overrides"), CASES)
