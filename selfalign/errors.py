@@ -1,8 +1,52 @@
 """What a user can mend: every other exception is a bug of this package and keeps its traceback."""
 
+from __future__ import annotations
+
+import reprlib
+
+_LONGEST = 2_000
+"""Characters of a message."""
+_LONGEST_VALUE = 80
+_LARGEST_NUMBER = 10**40
+
+
+def printable(text: str, longest: int | None = None) -> str:
+    """Foreign text in one line that a terminal only shows: whatever it would obey stands there as ``\\x1b``.
+
+    Captions, names of files and settings of others can hold escape sequences that rename a window or hide lines.
+
+    Args:
+        text: of anybody.
+        longest: characters after which it is cut; ``None`` for all.
+    """
+    cut = longest is not None and len(text) > longest
+    line = " ".join(text[:longest].splitlines()).replace("\t", " ")
+    shown = line if line.isprintable() else "".join(map(_sign, line))
+    return shown + ("..." if cut else "")
+
+
+def shown(value: object) -> str:
+    """A foreign value as Python would write it, cut wherever it is long or deep: some would take hours to write."""
+    if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+        return f"a whole number of {value.bit_length():,} bits"
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = _LONGEST_VALUE
+    return printable(short.repr(value), _LONGEST_VALUE)
+
+
+def _sign(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+
 
 class UserError(ValueError):
-    """Wrong input from outside (files, settings). The message is one line: what is wrong, where, what to do."""
+    """Wrong input from outside (files, settings). The message is one line: what is wrong, where, what to do.
+
+    Args:
+        message: may quote what is foreign; it is made :func:`printable`.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message), _LONGEST))
 
 
 class NonFiniteError(UserError):

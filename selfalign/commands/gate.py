@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from selfalign.console import one_line
 from selfalign.errors import UserError
 from selfalign.processes.place import take_place
 from selfalign.runs.folder import require_fresh, require_writable
@@ -37,4 +38,4 @@ class Gate(Callback):
             for check in _checks:
                 check(config)
         except UserError as error:
-            sys.exit(f"error: {' '.join(str(error).split())}")  # Hydra would make a warning of an exception
+            sys.exit(one_line(error))  # Hydra would make a warning of an exception

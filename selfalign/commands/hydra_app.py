@@ -1,4 +1,4 @@
-"""The only file that knows Hydra and OmegaConf: composed configuration → a run; errors → one line.
+"""Composed configuration → a run; errors → one line.
 
 Lightning is imported where a job is done: the process that only starts others has no use for it.
 """
@@ -11,7 +11,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +22,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from selfalign import console
+from selfalign.commands.composing import composed, plain, prepared
 from selfalign.commands.hydra_record import hydra_record, overrides_record
 from selfalign.commands.loggers import WANDB_ID, completed_loggers
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
-from selfalign.commands.paths import checkpoint_list, expand_paths, how_to_type, quoted_paths
+from selfalign.commands.paths import checkpoint_list, how_to_type, quoted_paths
 from selfalign.commands.resuming import is_finished, require_as_started, resumed_configuration, started_with
 from selfalign.errors import UserError
 from selfalign.processes.launching import Job, processes_to_start, run_processes
@@ -33,12 +35,6 @@ from selfalign.processes.place import is_first_process, take_place
 from selfalign.runs.folder import CONFIG, begin, checkpoint_file, locked, require_fresh, write_record
 from selfalign.runs.jobs import perform_once
 
-_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-_TRAIN_KEYS = {
-    "data", "backbone", "loss", "optimizer", "scheduler", "trainer", "callbacks", "strategy", "logger", "training",
-    "seed", "padding", "compile", "init_from",
-}  # fmt: skip
-_EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
 _EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
 
 register_names()
@@ -76,8 +72,7 @@ def train(config: DictConfig) -> float | None:
         return _text(training_settings(config))
 
     def perform_it() -> None:
-        plain = training_settings(config)
-        _run(_training(plain, run_dir, hydra_config, hydra_record(hydra_config)))
+        _run(_training(training_settings(config), run_dir, hydra_config, hydra_record(hydra_config)))
 
     take_place(config.strategy)
     if hydra_config.mode == RunMode.MULTIRUN:
@@ -89,12 +84,12 @@ def train(config: DictConfig) -> float | None:
     return None
 
 
-def _training(plain: dict[str, Any], run_dir: Path, hydra_config: Any, record: dict[str, str]) -> Job:
+def _training(settings: dict[str, Any], run_dir: Path, hydra_config: Any, record: dict[str, str]) -> Job:
     """The job of a training run; ``record`` is written, with its settings, when nothing can keep it from running."""
-    loggers = completed_loggers(plain, run_dir, hydra_config)
+    loggers = completed_loggers(settings, run_dir, hydra_config)
     ids = [f"{logger['id']}\n" for logger in loggers.values() if str(logger["_target_"]).endswith(".WandbLogger")]
-    record = record | {CONFIG: _text(plain)} | dict.fromkeys([WANDB_ID] if ids else [], "".join(ids[:1]))
-    return Job("train", plain | {"logger": loggers}, str(run_dir), record)
+    record = record | {CONFIG: _text(settings)} | dict.fromkeys([WANDB_ID] if ids else [], "".join(ids[:1]))
+    return Job("train", settings | {"logger": loggers}, str(run_dir), record)
 
 
 def asks_to_resume() -> bool:
@@ -104,9 +99,9 @@ def asks_to_resume() -> bool:
 
 def resume() -> None:
     """Go on with the run of the command line, in its folder; what is wrong is told before anything there changes."""
-    config, run_dir = resumed_configuration(sys.argv[1:], compose_training)
+    config, run_dir = resumed_configuration(sys.argv[1:], composed)
     if is_finished(run_dir, config):
-        sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
+        console.say(f"{_short(run_dir)} is finished; its figures are in results.json")
         return
     started = started_with(run_dir)
     take_place(config["strategy"])
@@ -122,7 +117,7 @@ def _trained_with(run_dir: Path, started: DictConfig) -> dict[str, Any]:
 
     newest = newest_checkpoint(run_dir / "checkpoints", lambda line: None)
     if newest is None:
-        return compose_training([str(override) for override in started.overrides.task])
+        return composed([str(override) for override in started.overrides.task])
     return read_checkpoint(newest)[0].config
 
 
@@ -131,11 +126,11 @@ def evaluate(config: DictConfig) -> None:
     """Run eval.py's job in Hydra's run folder."""
     hydra_config = HydraConfig.get()
     run_dir = Path(hydra_config.runtime.output_dir)
-    plain = evaluation_settings(config)
-    take_place(plain["strategy"])
+    settings = evaluation_settings(config)
+    take_place(settings["strategy"])
     if is_first_process():
         require_fresh(run_dir)
-    _run(Job("evaluate", plain, str(run_dir), hydra_record(hydra_config)))
+    _run(Job("evaluate", settings, str(run_dir), hydra_record(hydra_config)))
 
 
 def training_settings(config: DictConfig) -> dict[str, Any]:
@@ -144,7 +139,7 @@ def training_settings(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: for what can be told without opening a file.
     """
-    return _plain(config, _TRAIN_KEYS)
+    return plain(config, "train")
 
 
 def evaluation_settings(config: DictConfig) -> dict[str, Any]:
@@ -156,18 +151,14 @@ def evaluation_settings(config: DictConfig) -> dict[str, Any]:
     typed = None if OmegaConf.is_missing(config, "checkpoints") else config.checkpoints
     named = checkpoint_list(OmegaConf.to_container(typed) if OmegaConf.is_config(typed) else typed)
     found = [str(checkpoint_file(Path(path))) for path in named]
-    plain = _plain(config, _EVAL_KEYS, checkpoints=found)
-    protocols = [plain["protocol"]] if isinstance(plain["protocol"], str) else plain["protocol"]
-    return plain | {"protocol": protocols}
-
-
-def compose_training(settings: Sequence[str]) -> dict[str, Any]:
-    """train.py's configuration with ``settings`` as on its command line; no run folder is made."""
-    with hydra.initialize_config_dir(str(_CONFIGS), version_base="1.3"):
-        return _plain(hydra.compose("train", quoted_paths(settings)), _TRAIN_KEYS)
+    settings = plain(config, "eval", checkpoints=found)
+    protocols = [settings["protocol"]] if isinstance(settings["protocol"], str) else settings["protocol"]
+    return settings | {"protocol": protocols}
 
 
 def _run(job: Job) -> None:
+    if is_first_process():
+        console.say(f"{job.name}: {_short(Path(job.run_dir))}; loading PyTorch")
     count = processes_to_start(job.config["strategy"])
     with locked(Path(job.run_dir)) if is_first_process() else contextlib.nullcontext():
         if count > 1:
@@ -199,10 +190,10 @@ def _perform_training(job: Job) -> None:
     from selfalign.runs.results import result_series
 
     run_dir = Path(job.run_dir)
-    loggers = [_logger(settings) for settings in job.config["logger"].values()]
-    plain = {name: value for name, value in job.config.items() if name != "logger"}
+    loggers = [_logger(entry) for entry in job.config["logger"].values()]
+    settings = {name: value for name, value in job.config.items() if name != "logger"}
     with ended_with_its_job(loggers, run_dir):
-        record = training.train(plain, run_dir, loggers, lambda: begin(run_dir, job.record))
+        record = training.train(settings, run_dir, loggers, lambda: begin(run_dir, job.record))
         for logger in loggers:
             logger.log_metrics(result_series(record))
     evaluation.say(f"\nrun folder: {_short(run_dir)}")
@@ -218,30 +209,36 @@ def _logger(settings: dict[str, Any]) -> Any:
 def _perform_evaluation(job: Job) -> None:
     from selfalign.engine import evaluation
 
-    plain, run_dir = job.config, Path(job.run_dir)
+    settings, run_dir = job.config, Path(job.run_dir)
     evaluation.evaluate_checkpoints(
-        [Path(path) for path in plain["checkpoints"]],
+        [Path(path) for path in settings["checkpoints"]],
         run_dir,
-        strategy=plain["strategy"],
-        split=plain["split"],
-        protocols=plain["protocol"],
-        padding=plain["padding"],
-        data=plain["data"],
-        embeddings=plain["save_embeddings"],
-        original=plain["original"],
+        strategy=settings["strategy"],
+        split=settings["split"],
+        protocols=settings["protocol"],
+        padding=settings["padding"],
+        data=settings["data"],
+        embeddings=settings["save_embeddings"],
+        original=settings["original"],
     )
     if is_first_process():
         write_record(run_dir, job.record)
     evaluation.say(f"\nresults: {_short(run_dir / 'results.json')}")
 
 
-def launch(main: Callable[[], None]) -> None:
-    """Run a Hydra main; what a user can mend ends in one line on stderr and a non-zero exit."""
+def launch(main: Callable[[], None], program: str | None = None) -> None:
+    """Run a main; what a user can mend ends in one line on stderr and a non-zero exit.
+
+    Args:
+        main: what to run.
+        program: ``train`` or ``eval`` if it is Hydra's, whose command line is checked before anything is made.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
+    console.prepare()
     ending: str | None = None
     try:
-        if not asks_to_resume():
-            sys.argv[1:] = quoted_paths(sys.argv[1:])
+        if program is not None:
+            sys.argv[1:] = prepared(quoted_paths(sys.argv[1:]), program)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         ending = _one_line(error)
@@ -257,23 +254,9 @@ def launch(main: Callable[[], None]) -> None:
             raise
     finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
         if left := end_sweep():
-            sys.stderr.write(f"{left}\n")
+            console.warn(left)
     if ending or left:
         sys.exit(ending or 1)
-
-
-def _plain(config: DictConfig, known: set[str], **found: Any) -> dict[str, Any]:
-    """The resolved configuration as plain values, ``found`` in their places; a key that nothing reads is an error."""
-    own = OmegaConf.masked_copy(config, [str(name) for name in config if name not in (*found, "hydra")])
-    plain = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
-    if not isinstance(plain, dict):
-        raise UserError("configuration: expected named settings")
-    unknown = sorted(str(name) for name in set(plain) - known)
-    if unknown:
-        raise UserError(f"{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
-    named = {str(name): value for name, value in plain.items()}
-    expand_paths(named)
-    return named | found
 
 
 def _one_line(error: Exception) -> str:
@@ -281,12 +264,12 @@ def _one_line(error: Exception) -> str:
         return f"error: {how_to_type(error.override)}"
     if (extra := _EXTRA.search(str(error))) is not None:
         return f"error: {extra[0]} is not installed; pip install -e '.[sweep]' brings it"
-    return f"error: {' '.join(str(error).split())}"
+    return console.one_line(error)
 
 
-def _text(plain: dict[str, Any]) -> str:
+def _text(settings: dict[str, Any]) -> str:
     """Settings as ``config.yaml`` holds them."""
-    return OmegaConf.to_yaml(OmegaConf.create(plain))
+    return OmegaConf.to_yaml(OmegaConf.create(settings))
 
 
 def _short(path: Path) -> str:

@@ -13,19 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from selfalign.errors import UserError
+from selfalign.settings import paths
 
-PATHS = (
-    "data.root",
-    "data.images",
-    "init_from",
-    "backbone.bert.source",
-    "backbone.bert.cache",
-    "backbone.vocabulary.file",
-    "original.vocabulary",
-    "original.bert",
-    "original.to",
-)
-"""Settings that take one path."""
 LISTS = ("checkpoints",)
 """Settings that take one path or several."""
 _FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
@@ -57,7 +46,7 @@ def how_to_type(argument: str) -> str:
 
 def expand_paths(plain: dict[str, Any]) -> None:
     """Replace ``~`` in the paths of a configuration, wherever they come from: typed, a file, the environment."""
-    for name in PATHS:
+    for name in paths():
         *groups, key = name.split(".")
         place: Any = plain
         for group in groups:
@@ -88,7 +77,7 @@ def _quoted_setting(argument: str, *, sweep: bool) -> str:
         return argument
     if key in LISTS and not sweep:
         return f"{name}={_quoted_list(value)}"
-    if key not in (*PATHS, *_FOLDERS) or value.startswith(_QUOTES) or value.startswith("["):
+    if key not in (*paths(), *_FOLDERS) or value.startswith(_QUOTES) or value.startswith("["):
         return argument
     if sweep and not _exists(value) and key not in _FOLDERS and _parses(argument):
         return argument

@@ -16,9 +16,9 @@ from selfalign.errors import UserError
 from selfalign.files.plain_values import read_yaml
 from selfalign.runs.folder import CONFIG
 from selfalign.runs.results import is_finished as has_results
+from selfalign.settings import TrainingRun, checked, resumable
 
 _ASKED = "resume="
-_MAY_DIFFER = ("strategy", "logger", "training.epochs", "data.workers", "data.resident", "data.root")
 
 
 def resumed_configuration(
@@ -55,8 +55,7 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
 
     Args:
         config: of the run that is to go on.
-        reference: what its last checkpoint was trained with, or complete settings of the same kind: the types of their
-            values are what counts for settings that may differ.
+        reference: what its last checkpoint was trained with or, before the first one, what the command line made.
         where: the edited file, for the message.
 
     Raises:
@@ -64,13 +63,11 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
     """
     now, then = _flat(config), _flat(reference)
     for key in dict.fromkeys([*then, *now]):
-        if key.startswith("logger"):
+        if any(key == name or key.startswith(f"{name}.") for name in resumable()):
             continue
         if key not in now or key not in then:
             what = "is missing" if key not in now else "is unknown"
             raise UserError(f"resume: {where}: {key} {what}; put the file back as train.py wrote it")
-        if any(key == name or key.startswith(f"{name}.") for name in _MAY_DIFFER):
-            continue
         if type(now[key]) is not type(then[key]) or now[key] != then[key]:
             raise UserError(
                 f"resume: {where}: {key} is {str(now[key])[:60]!r}, the run was trained with {str(then[key])[:60]!r}; "
@@ -107,12 +104,10 @@ def _stored(folder: Path) -> dict[str, Any]:
     config = read_yaml(path, "settings")
     if not isinstance(config, dict):
         raise UserError(f"settings {path}: damaged (no named values)")
-    for group in ("data", "backbone", "loss", "strategy", "logger", "training"):
-        if not isinstance(config.get(group), dict):
-            raise UserError(f"settings {path}: damaged ({group} settings are missing)")
-    if type(config["training"].get("epochs")) is not int:
-        raise UserError(f"settings {path}: training.epochs: expected a number")
-    return config
+    try:
+        return checked({str(name): value for name, value in config.items()}, TrainingRun, record=True)
+    except UserError as error:
+        raise UserError(f"settings {path}: {error}") from error
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -126,9 +121,8 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _allowed(key: str) -> str:
-    for name in _MAY_DIFFER:
+    may_differ = resumable()
+    for name in may_differ:
         if key == name or key.startswith(f"{name}."):
             return name
-    raise UserError(
-        f"resume: {key} cannot differ from what the run was started with; only {', '.join(_MAY_DIFFER)} can"
-    )
+    raise UserError(f"resume: {key} cannot differ from what the run was started with; only {', '.join(may_differ)} can")

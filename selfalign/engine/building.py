@@ -30,7 +30,7 @@ def prepare_data(data: Config, report: Callable[[str], None]) -> None:
     """Draw the built-in data set where it is asked for and missing; refuse a folder without the splits of a run."""
     names = [data[f"{role}_split"] for role in ("train", "val", "test")]
     require_three_splits(*names)
-    if "scenes" in data:
+    if data["scenes"] is not None:
         from selfalign.data.scenes import ensure_scenes
 
         construct("data.scenes", ensure_scenes, root=Path(data["root"]), progress=report, **data["scenes"])
@@ -43,7 +43,7 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
 
     def training_captions() -> list[str]:
         captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
-        return captions[: data.get("training_captions")]
+        return captions[: data["training_captions"]]
 
     if backbone["name"] == "vsrn":
         settings = backbone["vocabulary"]
@@ -73,13 +73,14 @@ def build_data(
     """The data module; features stay on disk."""
     camera = config["backbone"]["name"] == "camera"
     pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
-    settings = without(config["data"], "scenes", "protocol", "root", "images")
+    settings = without(config["data"], "scenes", "protocol", "root", "images", "boxes")
     return construct(
         "data",
         RetrievalDataModule,
         root=Path(config["data"]["root"]),
         tokenizer=tokenizer,
         boxes=camera,
+        box_unit=config["data"].get("boxes", "pixels"),
         seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
         by_length=config["padding"] == "masked",
         pad_to=pad_to,

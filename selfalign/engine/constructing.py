@@ -33,14 +33,3 @@ def construct(where: str, factory: Callable[..., Built], **values: Any) -> Built
 def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """``settings`` less ``names``."""
     return {name: value for name, value in settings.items() if name not in names}
-
-
-def require_known(where: str, settings: Mapping[str, Any], known: set[str]) -> None:
-    """Refuse settings that nothing reads.
-
-    Raises:
-        UserError: naming the first one.
-    """
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise UserError(f"{where}.{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +13,16 @@ from typing import Any
 
 from torch import Tensor
 
+from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.loader_process import told_of_loaders
 from selfalign.engine.building import (
     Config,
     build_data,
     rebuild_module,
     require_described_sizes,
 )
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
@@ -56,10 +58,8 @@ class Gallery:
 
 def say(line: str) -> None:
     """One line for the person at the terminal, from the first process of a run."""
-    if not is_first_process():
-        return
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    if is_first_process():
+        console.say(line)
 
 
 def quiet_libraries() -> None:
@@ -137,7 +137,7 @@ def evaluate_checkpoints(
             check_protocol(protocol, shown.images, len(shown.captions))
         if shown.texts != models[0][2].split("test").texts:
             raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
-    galleries = [_encode(module, source, strategy, limits or {}) for _, module, source, _ in models]
+    galleries = [_encode(module, source, strategy, config, limits or {}) for _, module, source, config in models]
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
@@ -175,7 +175,7 @@ def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[
         return read_checkpoint(path)
     files = {name: None if original.get(name) is None else Path(original[name]) for name in ("vocabulary", "bert")}
     known = {name: value for name, value in data.items() if value is not None and name != "scenes"}
-    if not {"root", "batch_size"} <= set(known):
+    if "root" not in known:
         raise UserError(f"checkpoint {path}: names no data; pass data=precomputed data.root=DIR")
     provenance, weights = convert(path, files["vocabulary"], files["bert"], known)
     if original.get("to") is not None:
@@ -227,10 +227,16 @@ def _rebuild(
     return module, build_data(config, tokenizer), config
 
 
-def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config, limits: Config) -> Gallery:
+def _encode(
+    module: RetrievalModule, data: RetrievalDataModule, strategy: Config, config: Config, limits: Config
+) -> Gallery:
     module.scores_test = False  # it is ranked here, under all protocols and in ensembles
-    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False, **limits)
-    trainer.test(module, data, verbose=False)
+    cache = config["backbone"].get("bert", {}).get("cache")
+    at_hand = cache is not None and config["padding"] == "masked" and Path(cache).expanduser().is_dir()
+    kept = kept_word_features(config, module, data) if at_hand else []
+    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False, callbacks=list(kept), **limits)
+    with told_of_loaders():
+        trainer.test(module, data, verbose=False)
     image, caption, owners = module.recall.embeddings()
     texts = data.split("test").texts
     if module.recall.is_part:

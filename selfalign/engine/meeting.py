@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pytorch_lightning.plugins.environments import (
 )
 from pytorch_lightning.strategies import DDPStrategy
 
+from selfalign import console
 from selfalign.processes.place import place
 
 _SILENT = 15.0
@@ -53,12 +53,8 @@ def waiting_aloud(what: str, silent: float = _SILENT, longest: float | None = No
     """
     limit = longest or float(os.environ.get("SELFALIGN_MEETING_SECONDS", _LONGEST))
 
-    def say(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
     def give_up() -> None:
-        say(
+        console.warn(
             f"error: waited {limit:.0f} s for {what}; start all of them, or unset RANK and WORLD_SIZE where they are "
             "left from elsewhere"
         )
@@ -66,7 +62,7 @@ def waiting_aloud(what: str, silent: float = _SILENT, longest: float | None = No
 
     timers = [threading.Timer(limit, give_up)]
     if silent < limit:
-        timers.append(threading.Timer(silent, say, [f"waiting for {what}; ends after {limit:.0f} s"]))
+        timers.append(threading.Timer(silent, console.warn, [f"waiting for {what}; ends after {limit:.0f} s"]))
     for timer in timers:
         timer.daemon = True
         timer.start()

@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from selfalign.backbones.camera import Camera
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.engine.building import build_data, build_module, build_tokenizer, prepare_data
+from selfalign.data.loader_process import told_of_loaders
+from selfalign.engine.building import build_data, build_module, prepare_data
 from selfalign.engine.callbacks.averaged_weights import AveragedWeights, TrainedWeightsAgain
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
@@ -22,7 +22,7 @@ from selfalign.engine.callbacks.early_end import EarlyEnd
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
 from selfalign.engine.callbacks.keep_best import KeepBest
 from selfalign.engine.callbacks.keep_last import KeepLast
-from selfalign.engine.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.callbacks.prototype_use import PrototypeUse
 from selfalign.engine.callbacks.reproducer import Reproducer
 from selfalign.engine.callbacks.stop_together import StopTogether
@@ -30,15 +30,16 @@ from selfalign.engine.callbacks.throughput import Throughput
 from selfalign.engine.callbacks.validate_every import ValidateEvery
 from selfalign.engine.callbacks.validation_lines import ValidationLines
 from selfalign.engine.checkpoint_files import LAST, newest_checkpoint
-from selfalign.engine.constructing import Config, construct, require_known
+from selfalign.engine.constructing import Config, construct
 from selfalign.engine.evaluation import checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model, train_what_was_trained
-from selfalign.engine.trainer import TrainerFlags, build_trainer
+from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer, train_what_was_trained
+from selfalign.engine.trainer import build_trainer, flags_of, for_testing, for_training, require_batches, stopping
 from selfalign.errors import UserError
 from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
+from selfalign.settings.lightning import Trainer
 
 _PASSING = ".fast_dev_run"
 """Folder of a run of which nothing is kept."""
@@ -61,7 +62,7 @@ def train(
     Returns:
         what ``results.json`` holds.
     """
-    flags = TrainerFlags.of(config)
+    flags = flags_of(config)
     if not flags.fast_dev_run:
         return _train(config, flags, run_dir, loggers, begin)
     try:
@@ -74,17 +75,18 @@ def train(
 
 
 def _train(
-    config: Config, flags: TrainerFlags, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None]
+    config: Config, flags: Trainer, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None]
 ) -> dict[str, Any]:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
-    tokenizer = build_tokenizer(config, say)
+    tokenizer = start_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
-    flags.require_batches(data)
+    require_batches(flags, data)
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
+        say("compiling both towers; the first steps take minutes")
         for tower in (module.backbone.image_tower, module.backbone.text_tower):
             tower.compile()  # in place: parameters keep their names
     checkpoints, training = run_dir / "checkpoints", config["training"]
@@ -101,7 +103,7 @@ def _train(
         enable_checkpointing=False,
         callbacks=_callbacks(config, flags, module, data, best, last, run_dir),
         log_every_n_steps=_LOG_EVERY,
-        **flags.for_training(run_dir),
+        **for_training(flags, run_dir),
     )
     start = newest_checkpoint(checkpoints, say)
     steps = 0 if start is None else require_same_model(module, start)
@@ -122,13 +124,13 @@ def _train(
         strategy=config["strategy"],
         seed=config["seed"],
         selection=best.score,
-        limits=flags.for_testing(),
+        limits=for_testing(flags),
     )
 
 
 def _callbacks(
     config: Config,
-    flags: TrainerFlags,
+    flags: Trainer,
     module: RetrievalModule,
     data: RetrievalDataModule,
     best: KeepBest,
@@ -138,13 +140,12 @@ def _callbacks(
     """In the order in which Lightning asks them: what ends a training or averages weights comes before what saves."""
     ranking = dict(module.losses.named_children()).get("ranking")
     chosen = config.get("callbacks") or {}
-    require_known("callbacks", chosen, {"ema", "early_stopping"})
     averages = [construct("callbacks.ema", AveragedWeights, **chosen["ema"])] if chosen.get("ema") else []
-    stopping = chosen.get("early_stopping")
+    patience = chosen.get("early_stopping")
     return [
         *averages,
-        *flags.callbacks(),
-        *([construct("callbacks.early_stopping", EarlyEnd, **stopping)] if stopping else []),
+        *stopping(flags),
+        *([construct("callbacks.early_stopping", EarlyEnd, **patience)] if patience else []),
         best,
         last,
         StopTogether(last),
@@ -157,7 +158,7 @@ def _callbacks(
         PrototypeUse(_LOG_EVERY),
         Throughput(_LOG_EVERY),
         _example_pictures(config, module, data, run_dir),
-        *_kept_word_features(config, module, data),
+        *kept_word_features(config, module, data),
         *(TrainedWeightsAgain(one) for one in averages),
     ]
 
@@ -182,7 +183,8 @@ def _fit(
     """
     place = os.path.relpath(run_dir)
     try:
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        with told_of_loaders():
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         state = "nothing was saved yet" if last.step is None else f"resume={place} goes on after step {last.step}"
         say(f"interrupted at step {trainer.global_step}; {state}")
@@ -200,22 +202,3 @@ def _example_pictures(
     images = config["data"].get("images")
     folder = None if images is None else Path(images).expanduser()
     return ExamplePictures(data, module.backbone, module.recall, run_dir / "pictures", folder)
-
-
-def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
-    """What ``backbone.bert.cache`` asks for.
-
-    Raises:
-        UserError: if BERT's outputs are not the same every time.
-    """
-    bert = config["backbone"].get("bert", {})
-    if bert.get("cache") is None:
-        return []
-    if not bert["frozen"] or bert["dropout"] or config["padding"] != "masked":
-        raise UserError(
-            "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
-            "otherwise BERT's outputs differ from step to step"
-        )
-    if not isinstance(module.backbone, Camera):
-        raise UserError("backbone.bert.cache: expected backbone=camera")
-    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]

@@ -1,4 +1,4 @@
-"""Files of the user, opened only where they are files (a pipe would block for ever), and files written as a whole."""
+"""Files of the user, opened only where they are files (a pipe would block for ever)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from selfalign.errors import UserError
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_LARGEST_POINTER = 1024
 
 
 def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
@@ -18,7 +21,7 @@ def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
         largest: bytes that such a file may have; ``None`` without a limit.
 
     Raises:
-        UserError: if it cannot be opened, is no regular file, or is larger.
+        UserError: if it cannot be opened, is no regular file, is larger, or only stands for a file that git-lfs keeps.
     """
     try:
         found = path.stat()
@@ -27,20 +30,17 @@ def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
             raise UserError(f"{what} {path}: {kind}, not a file")
         if largest is not None and found.st_size > largest:
             raise UserError(f"{what} {path}: {found.st_size:,} bytes; no such file is larger than {largest:,}")
-        return path.open("rb")
+        file = path.open("rb")
+        if found.st_size <= _LARGEST_POINTER and file.peek(len(_POINTER)).startswith(_POINTER):
+            file.close()
+            raise UserError(f"{what} {path}: a git-lfs pointer, not the file itself; run git lfs pull in its folder")
+        return file
     except OSError as error:
         raise UserError(f"{what} {path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{what} {str(path)!r}: no name of a file ({error})") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small text file; nobody ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def read_regular(path: Path, what: str, largest: int) -> bytes:

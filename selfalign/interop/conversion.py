@@ -10,10 +10,11 @@ from torch import Tensor
 from selfalign.backbones.bert import read_bert_settings
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
 from selfalign.runs.checkpoint import Provenance
+from selfalign.settings import TrainingRun, checked
 
 _SUFFIXES = (".tar", ".pth")
 
@@ -39,6 +40,18 @@ def convert(
     Raises:
         UserError: if a file is missing, refused, or does not fit the others.
     """
+    try:
+        return _converted(path, vocabulary, bert, data)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {shown(str(error))}"
+        raise UserError(f"checkpoint {path}: lacks what the authors' checkpoints have ({reason})") from error
+
+
+def _converted(
+    path: Path, vocabulary: Path | None, bert: Path | None, data: dict[str, Any]
+) -> tuple[Provenance, dict[str, Tensor]]:
     original = read_original_checkpoint(path)
     settings = original.backbone_settings()
     tokenizer: CaptionTokenizer
@@ -71,7 +84,8 @@ def convert(
         "seed": None,
         "padding": "paper",
     }
-    return Provenance(config, original.region_width, tokenizer.state(), bert_settings), original.weights
+    complete = checked(config, TrainingRun, record=True)
+    return Provenance(complete, original.region_width, tokenizer.state(), bert_settings), original.weights
 
 
 def _loss(original: OriginalCheckpoint) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 from selfalign.processes.place import Place, be, forget_others, place
 
 _GRACE = 15.0
@@ -111,9 +112,7 @@ def work(job_file: Path, rank: int, size: int, perform: Callable[[Job], None]) -
             "line": str(error) if isinstance(error, UserError) else None,
             "trace": traceback.format_exc(),
         }
-        path = job_file.with_name(f"error-{rank}.json")
-        path.with_suffix(".partial").write_text(json.dumps(word), encoding="utf-8")
-        path.with_suffix(".partial").rename(path)
+        write_whole(job_file.with_name(f"error-{rank}.json"), json.dumps(word))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # an ordinary exit may wait for processes that no longer answer

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from selfalign.errors import UserError
+from selfalign.files.locks import lock
 from selfalign.files.plain_values import read_yaml
-from selfalign.files.regular_files import write_whole
+from selfalign.files.whole_files import write_whole
 from selfalign.runs.results import RESULTS
 
 CONFIG = "config.yaml"
@@ -104,21 +104,21 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: if another run is in it, or it is read-only.
     """
-    lock = folder / _LOCK
-    try:
-        file = lock.open("w")
-    except OSError as error:
-        raise UserError(f"{os.path.relpath(folder)}: cannot be written to ({error.strerror})") from error
-    with file:
+    with lock(_lock_of(folder)) as state:
+        if state == "taken":
+            raise UserError(f"{os.path.relpath(folder)}: another process is running in this folder")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{os.path.relpath(folder)}: another process is running in this folder") from error
-        except OSError:
-            pass  # a file system without locks: the check for a fresh folder is what is left
-        try:
-            yield
+            yield  # on a file system without locks, the check for a fresh folder is what is left
         finally:
             if os.listdir(folder) == [_LOCK]:
-                lock.unlink()
+                (folder / _LOCK).unlink()
                 folder.rmdir()
+
+
+def _lock_of(folder: Path) -> Path:
+    path = folder / _LOCK
+    try:
+        path.touch()
+    except OSError as error:
+        raise UserError(f"{os.path.relpath(folder)}: cannot be written to ({error.strerror})") from error
+    return path

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
 import shutil
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfalign.console import say
 from selfalign.errors import UserError
+from selfalign.files.locks import lock
 from selfalign.files.plain_values import read_yaml
-from selfalign.files.regular_files import write_whole
+from selfalign.files.whole_files import write_whole
 from selfalign.runs.results import RESULTS, read_results
 
 FAILURE = "failure.txt"
@@ -180,12 +179,13 @@ def perform_once(
         _keep(folder, overrides)
         perform()
 
-    with _held(folder) as own:
-        if own:
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / _JOB_LOCK) as state:
+        if state != "taken":
             if not (folder / OVERRIDES).exists():
                 _keep(folder, overrides)
             return _attempt(folder, describe, perform_afresh)
-    _say(f"another process is at it: {folder.name}")
+    say(f"another process is at it: {folder.name}")
     return None
 
 
@@ -194,25 +194,12 @@ def _keep(folder: Path, overrides: str) -> None:
     write_whole(folder / OVERRIDES, overrides)
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """Whether this process has the job to itself as long as the context lasts."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _JOB_LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
 def _attempt(folder: Path, describe: Callable[[], str], perform: Callable[[], None]) -> float | None:
     try:
         if not _holds_results_of(folder, describe()):
             perform()
         else:
-            _say(f"already done: {folder.name}")
+            say(f"already done: {folder.name}")
     except UserError as error:
         _record_failure(folder, " ".join(str(error).split()), "")
     except Exception as error:
@@ -253,11 +240,6 @@ def _set_aside(folder: Path) -> None:
         shutil.move(path, place / path.name)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _record_failure(folder: Path, line: str, trace: str) -> None:
     write_whole(folder / FAILURE, f"{line}\n{trace}")
-    _say(f"failed: {folder.name}: {line}")
+    say(f"failed: {folder.name}: {line}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from selfalign.errors import UserError
 from selfalign.files.plain_values import read_json
+from selfalign.files.whole_files import write_whole
 
 RESULTS = "results.json"
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
@@ -45,9 +46,7 @@ def _commit() -> str | None:
 
 def save_results(record: dict[str, Any], path: Path) -> None:
     """Write a result as JSON; nobody ever sees half a file."""
-    temporary = path.with_suffix(".json.partial")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(record, indent=2) + "\n")
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -56,7 +55,17 @@ def read_results(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if it is missing or damaged.
     """
-    record = read_json(path, "results")
+    return checked_results(read_json(path, "results"), path)
+
+
+def checked_results(record: Any, path: Path) -> dict[str, Any]:
+    """:func:`read_results` of what is read already.
+
+    Raises:
+        UserError: if a figure is missing, or no number.
+    """
+    if not isinstance(record, dict):
+        raise UserError(f"results {path}: damaged, expected named values")
     try:
         for result in record["protocols"].values():
             _require_percentages([result[recall[:3]][recall[4:]] for recall in RECALLS])

@@ -16,6 +16,7 @@ from selfalign.backbones.camera import Camera
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.engine.modules.optimisation import Optimisation
 from selfalign.engine.modules.parts import build_losses
+from selfalign.engine.modules.schedules import StepDecay
 from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.functional.similarity import joint_embeddings
 from selfalign.losses.diversity import diversity_loss
@@ -48,7 +49,7 @@ def build(name: str, size: Size, padding: str = "masked", **settings: Any) -> Tw
         network = Vsrn(vocabulary_size=_VOCABULARY[name], **shared)
         loss["captioning"] = {"weight": 1.0}
     losses = build_losses(loss, size.width, _VOCABULARY[name])
-    module = TwoTowerModule(network, losses, Optimisation(learning_rate=1e-4, decay_every=10))
+    module = TwoTowerModule(network, losses, Optimisation(1e-4, StepDecay(10)))
     module.log = module.log_dict = lambda *arguments, **others: None  # type: ignore[method-assign]
     return module.to(size.device).train()
 

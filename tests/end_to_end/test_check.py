@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfalign.commands import convert_features, hydra_app
+from selfalign.commands import convert as convert_command
 from selfalign.commands.check import main
 from tests.conftest import write_scan_folder
 from tests.data.test_conversion import line
@@ -52,7 +52,7 @@ def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     def run_here(folder: Path, *settings: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["check", *arguments(folder, *settings)])
         with pytest.raises(SystemExit) as caught:
-            hydra_app.launch(main)
+            main()
         return Done(caught.value.code, capsys.readouterr().out)
 
     return run_here
@@ -91,8 +91,45 @@ def test_all_errors_are_listed_and_end_with_1(check: Callable[..., Done], folder
     errors = [line for line in done.stdout.splitlines() if line.startswith("error ")]
     for part in ("image 7, region 1, column 3 is nan", "dev_boxes.npy", "test_caps.txt: line 3 is empty"):
         assert any(part in line for line in errors), done.stdout
-    assert "usable by: vsrn\n" in done.stdout
+    assert "usable by: no model\n" in done.stdout
     assert f"{len(errors)} errors" in done.stdout
+
+
+def test_boxes_that_the_backbone_does_not_read_are_no_errors(check: Callable[..., Done], folder: Path) -> None:
+    boxes = np.load(folder / "dev_boxes.npy")
+    boxes[3, 1, 2] = 900.0
+    np.save(folder / "dev_boxes.npy", boxes)
+    done = check(folder)
+    assert done.code == 0
+    assert "backbone=vsrn reads no boxes" in done.stdout
+    assert "usable by: vsrn\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.batch_size=0", "batch_size"),
+        ("data.boxes=metres", "data.boxes"),
+        ("data.images=nowhere", "is no folder"),
+        ("backbone.width=-8", "width"),
+    ],
+)
+def test_what_training_refuses_is_an_error_of_the_check(
+    setting: str, message: str, check: Callable[..., Done], folder: Path
+) -> None:
+    done = check(folder, setting)
+    assert done.code == 1, done.stdout
+    assert any(message in line for line in done.stdout.splitlines() if line.startswith("error ")), done.stdout
+
+
+def test_help_waits_for_no_library() -> None:
+    code = "import sys, runpy; sys.argv = ['check', '--help']; runpy.run_module('selfalign.check', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, timeout=60, env=ENVIRONMENT
+    )
+    assert done.returncode == 0
+    assert "--checksums" in done.stdout
+    assert not [name for name in (" torch", " hydra", " numpy", " pytorch_lightning") if f"|{name}\n" in done.stderr]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +170,8 @@ def test_the_conversion_makes_what_the_check_verifies(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def convert(*words: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["convert_features", *words])
-        convert_features.main()
+        monkeypatch.setattr(sys, "argv", ["convert", *words])
+        convert_command.main()
 
     monkeypatch.chdir(tmp_path)
     for first, split in enumerate(("train", "dev", "test")):
@@ -150,6 +187,6 @@ def test_the_conversion_makes_what_the_check_verifies(
     assert done.stdout.count("is as written") == 12
     convert("float16", "made/dev_ims.npy", "half.npy")
     assert "largest rounding error" in capsys.readouterr().out
-    again = run("convert_features", "float16", "made/dev_ims.npy", "half.npy", cwd=tmp_path)
+    again = run("convert", "float16", "made/dev_ims.npy", "half.npy", cwd=tmp_path)
     assert again.returncode == 1
     assert again.stderr == "error: half.npy: exists already; remove it, or choose another name\n"

@@ -17,6 +17,7 @@ from selfalign.engine.callbacks.validate_every import ValidateEvery
 from selfalign.engine.modules.camera_module import CameraModule
 from selfalign.engine.modules.optimisation import Optimisation, parameter_groups, rate_factor
 from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.engine.modules.schedules import Constant, Cosine, StepDecay
 from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.errors import NonFiniteError, UserError
@@ -145,7 +146,7 @@ def test_weights_are_drawn_from_the_seed_of_the_run(scan_folder: Path, tmp_path:
 
 def test_norms_and_biases_do_not_decay_and_parts_have_their_rates(scan_folder: Path) -> None:
     module, _ = built(scan_folder, backbone="vsrn")
-    how = Optimisation(0.01, optimizer="adamw", weight_decay=0.1, word_rate=10)
+    how = Optimisation(0.01, StepDecay(1), optimizer=torch.optim.AdamW, settings={"weight_decay": 0.1}, word_rate=10)
     names = {id(values): name for name, values in module.named_parameters()}
     groups = {
         (group["lr"], group.get("weight_decay", 0.1)): {names[id(values)] for values in group["params"]}
@@ -156,19 +157,19 @@ def test_norms_and_biases_do_not_decay_and_parts_have_their_rates(scan_folder: P
     assert "backbone.image_tower.project.weight" in groups[0.01, 0.1]
     trained = [values for values in module.parameters() if values.requires_grad]
     assert sum(len(group) for group in groups.values()) == len(trained)
-    (group,) = parameter_groups(module, Optimisation(0.01))
+    (group,) = parameter_groups(module, Optimisation(0.01, StepDecay(1)))
     assert [id(values) for values in group["params"]] == [id(values) for values in trained]
     with pytest.raises(UserError, match=r"optimizer\.bert_rate.*trains no BERT"):
-        parameter_groups(module, Optimisation(0.01, bert_rate=0.1))
+        parameter_groups(module, Optimisation(0.01, StepDecay(1), bert_rate=0.1))
 
 
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        (Optimisation(1.0, schedule="constant", warm_up_steps=4), [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
-        (Optimisation(1.0, 1, warm_up_steps=2), [0.5, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]),
+        (Optimisation(1.0, Constant(), warm_up_steps=4), [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+        (Optimisation(1.0, StepDecay(1), warm_up_steps=2), [0.5, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]),
         (
-            Optimisation(1.0, schedule="cosine", final_rate=0.0),
+            Optimisation(1.0, Cosine(0.0)),
             [1, 0.9619, 0.8536, 0.6913, 0.5, 0.3087, 0.1464, 0.0381],
         ),
     ],

@@ -22,6 +22,7 @@ from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
 from selfalign.engine.modules.optimisation import Optimisation
 from selfalign.engine.modules.parts import build_losses
+from selfalign.engine.modules.schedules import StepDecay
 from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.functional.ranks import embedding_tile
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
@@ -77,7 +78,9 @@ def build(start: OriginalCheckpoint, folder: Path, padding: Padding) -> tuple[Tw
         network = Vsrn(vocabulary_size=tokenizer.vocabulary_size, **shared)
         loss["captioning"] = {"weight": 1.0, "hidden": 24, "word_width": 20, "dropout": 0.0}
     losses = build_losses(loss, network.width, tokenizer.vocabulary_size)
-    return TwoTowerModule(network, losses, Optimisation(1e-3, 10, prototype_freeze_epochs=int(camera))), tokenizer
+    return TwoTowerModule(
+        network, losses, Optimisation(1e-3, StepDecay(10), prototype_freeze_epochs=int(camera))
+    ), tokenizer
 
 
 def load(case: str, shared: Path, monkeypatch: pytest.MonkeyPatch, padding: Padding = "paper") -> Golden:

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import inspect
+from typing import TYPE_CHECKING
 
 from selfalign.backbones.base import TwoTower
-from selfalign.backbones.camera import Camera
-from selfalign.backbones.vsrn import Vsrn
-from selfalign.engine.constructing import Config, construct, require_known, without
+from selfalign.engine.constructing import Config, construct, without
 from selfalign.engine.modules.optimisation import Optimisation
 from selfalign.engine.modules.readings import LossTerm
 from selfalign.errors import UserError
-from selfalign.losses.captioning import CaptioningLoss
-from selfalign.losses.concept_alignment import ConceptAlignmentLoss
-from selfalign.losses.context_alignment import ContextAlignmentLoss
-from selfalign.losses.diversity import DiversityLoss
-from selfalign.losses.ranking import RankingLoss
+from selfalign.settings import BACKBONES, LOSS_TERMS, OPTIMIZERS, RANKING_LOSSES, SCHEDULES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every", "save_every"}
-_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch", "cache"}
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A loss: its class, what it reads, and which sizes of the model it takes."""
-
-    builds: type
-    reads: tuple[str, ...]
-    sizes: tuple[str, ...] = ()
-    elsewhere: tuple[str, ...] = ("weight",)
-
-
-_LOSSES = {
-    "ranking": _Kind(RankingLoss, ("similarity", "image_ids", "epoch")),
-    "concept": _Kind(
-        ConceptAlignmentLoss,
-        ("image_concepts", "caption_concepts", "caption_mask", "processes"),
-        ("width",),
-        ("weight", "freeze_epochs"),
-    ),
-    "context": _Kind(ContextAlignmentLoss, ("image_context", "caption_context")),
-    "diversity": _Kind(DiversityLoss, ("region_weights",)),
-    "captioning": _Kind(CaptioningLoss, ("graph", "caption_tokens", "caption_lengths"), ("width", "vocabulary_size")),
-}
+_NOT_THE_LOSS = ("name", "weight", "freeze_epochs")
+"""Settings of a loss that its class does not take."""
 
 
 def build_network(config: Config, region_width: int, vocabulary_size: int, encoder: PreTrainedModel | None) -> TwoTower:
@@ -56,9 +26,7 @@ def build_network(config: Config, region_width: int, vocabulary_size: int, encod
         UserError: naming the setting that does not fit.
     """
     backbone, loss = dict(config["backbone"]), config["loss"]
-    name = backbone.pop("name", None)
-    if name not in ("camera", "vsrn"):
-        raise UserError(f"backbone.name: expected one of camera, vsrn, got {name!r}")
+    network = BACKBONES[backbone.pop("name")].load()
     shared = {
         "region_width": region_width,
         "padding": config["padding"],
@@ -67,10 +35,9 @@ def build_network(config: Config, region_width: int, vocabulary_size: int, encod
     }
     if encoder is not None:
         settings = backbone.pop("bert")
-        require_known("backbone.bert", settings, _BERT_SETTINGS)
         return construct(
             "backbone",
-            Camera,
+            network,
             bert=encoder,
             bert_frozen=settings["frozen"],
             bert_dropout=settings["dropout"],
@@ -78,7 +45,7 @@ def build_network(config: Config, region_width: int, vocabulary_size: int, encod
             **shared,
         )
     backbone.pop("vocabulary")
-    return construct("backbone", Vsrn, vocabulary_size=vocabulary_size, **backbone, **shared)
+    return construct("backbone", network, vocabulary_size=vocabulary_size, **backbone, **shared)
 
 
 def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, LossTerm]:
@@ -87,17 +54,19 @@ def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, Lo
     Raises:
         UserError: naming the setting that does not fit.
     """
-    require_known("loss", loss, {*_LOSSES, "towers"})
-    wanted = [name for name in _LOSSES if name in loss and _weight(loss, name) > 0]
+    rows = {"ranking": RANKING_LOSSES[loss["ranking"].get("name", "hinge")], **{row.name: row for row in LOSS_TERMS}}
+    wanted = [name for name in rows if name in loss and _weight(loss, name) > 0]
     if not wanted:
         raise UserError("loss: every weight is 0; there is nothing to train")
-    known = {"width": width, "vocabulary_size": vocabulary_size}
+    sizes = {"width": width, "vocabulary_size": vocabulary_size}
     terms = {}
     for name in wanted:
-        kind = _LOSSES[name]
-        sizes: dict[str, Any] = {size: known[size] for size in kind.sizes}
-        module = construct(f"loss.{name}", kind.builds, **sizes, **without(loss[name], *kind.elsewhere))
-        terms[name] = LossTerm(module, _weight(loss, name), kind.reads)
+        kind, settings = rows[name].load(), without(loss[name], *_NOT_THE_LOSS)
+        taken = inspect.signature(kind).parameters
+        known = {size: value for size, value in sizes.items() if size in taken}
+        terms[name] = LossTerm(
+            construct(f"loss.{name}", kind, **known, **settings), _weight(loss, name), rows[name].reads
+        )
     return terms
 
 
@@ -107,24 +76,27 @@ def build_optimisation(config: Config) -> Optimisation:
     Raises:
         UserError: naming the setting that does not fit.
     """
-    training, optimizer, scheduler = (dict(config.get(name, {})) for name in ("training", "optimizer", "scheduler"))
-    require_known("training", training, _TRAINING_SETTINGS)
+    training = config["training"]
+    optimizer = dict(config.get("optimizer") or {"name": "adam"})
+    scheduler = dict(config.get("scheduler") or {"name": "step"})
+    warm_up = scheduler.pop("warm_up_steps", 0)
+    schedule = SCHEDULES[scheduler.pop("name")].load()
+    if "decay_every" in inspect.signature(schedule).parameters:
+        scheduler["decay_every"] = training["decay_every"]
     return construct(
         "training",
         Optimisation,
         learning_rate=training["learning_rate"],
-        decay_every=training["decay_every"],
+        schedule=construct("scheduler", schedule, **scheduler),
         prototype_freeze_epochs=config["loss"]["concept"]["freeze_epochs"],
-        optimizer=optimizer.pop("name", "adam"),
-        schedule=scheduler.pop("name", "step"),
+        optimizer=OPTIMIZERS[optimizer.pop("name")].load(),
+        bert_rate=optimizer.pop("bert_rate", 1.0),
+        word_rate=optimizer.pop("word_rate", 1.0),
+        settings=optimizer,
+        warm_up_steps=warm_up,
         max_steps=(config.get("trainer") or {}).get("max_steps"),
-        **optimizer,
-        **scheduler,
     )
 
 
 def _weight(loss: Config, name: str) -> float:
-    weight = loss[name]["weight"]
-    if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-        raise UserError(f"loss.{name}.weight: expected a finite number of at least 0, got {weight!r}")
-    return float(weight)
+    return float(loss[name]["weight"])
