@@ -187,7 +187,8 @@ def _require_option(override: Override) -> None:
 
 
 def _options(group: str) -> list[str]:
-    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+    loader = GlobalHydra.instance().config_loader()
+    return list(loader.repository.get_group_options(group))  # type: ignore[attr-defined]  # its own method copies all
 
 
 def _is_group(override: Override) -> bool:

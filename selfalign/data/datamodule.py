@@ -24,6 +24,7 @@ from selfalign.data.dataset import (
     open_split,
 )
 from selfalign.data.loader_process import LoadedElsewhere, lacking_shared_memory, leave_stopping_to_the_run
+from selfalign.data.regions.features import require_box_unit
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
@@ -93,6 +94,7 @@ class RetrievalDataModule(pl.LightningDataModule):
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         require_three_splits(train_split, val_split, test_split)
+        require_box_unit(box_unit)
         self.root, self.tokenizer, self.batch_size = root, tokenizer, batch_size
         self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -50,4 +51,4 @@ def read_regular(path: Path, what: str, largest: int) -> bytes:
         UserError: as :func:`open_regular`.
     """
     with open_regular(path, what, largest) as file:
-        return file.read(largest)
+        return file.read(min(largest, os.fstat(file.fileno()).st_size))  # a larger number is memory taken at once
