@@ -11,7 +11,7 @@ import codecs
 import sys
 from typing import TextIO
 
-from selfalign.errors import printable
+from selfalign.errors import printable, visible
 
 _SPELLED = {
     "→": "->", "←": "<-", "↔": "<->", "−": "-", "–": "-", "—": "-", "±": "+/-", "·": "*", "×": "x",
@@ -47,16 +47,6 @@ def one_line(error: BaseException) -> str:
         'error: two lines'
     """
     return f"error: {printable(' '.join(str(error).split()))}"
-
-
-def visible(text: str) -> str:
-    r"""Lines with everything that commands a terminal (colours, titles, cursor) made visible instead.
-
-    Example:
-        >>> visible("a \x1b[31mred\x1b[0m name")
-        'a \\x1b[31mred\\x1b[0m name'
-    """
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def prepare() -> None:

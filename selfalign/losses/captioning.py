@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from selfalign.losses.caption_decoder import RegionCaptioner
 
 _PAD = 0
 
@@ -55,3 +59,30 @@ def captioning_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         wanted = targets[:, 1:][mask[:, 1:]]  # (K,)
         return torch.nn.functional.cross_entropy(logits, wanted, reduction="sum") / len(targets)
+
+
+class CaptioningLoss(RegionCaptioner):
+    """The captioner with its loss: each caption is to be written from the regions of its image.
+
+    Args:
+        width, vocabulary_size: see :class:`RegionCaptioner`.
+        maximum_length: see :func:`captioning_targets`.
+        others: of :class:`RegionCaptioner`.
+    """
+
+    reduction = "mean"
+
+    def __init__(self, width: int, vocabulary_size: int, *, maximum_length: int = 60, **others: Any) -> None:
+        super().__init__(width, vocabulary_size, **others)
+        self.maximum_length = maximum_length
+
+    def forward(self, graph: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Loss of B pairs.
+
+        Args:
+            graph: (B, R, D), ``norm_R`` of the graph output.
+            tokens: (B, W) token ids, padded.
+            lengths: (B,) real tokens.
+        """
+        targets, mask = captioning_targets(tokens, lengths, self.maximum_length)
+        return captioning_loss(self.logits(graph, targets[:, :-1], mask[:, 1:]), targets, mask)

@@ -58,6 +58,8 @@ class ConceptAlignmentLoss(nn.Module):
         iterations: of Sinkhorn, 2 as published.
     """
 
+    reduction = "mean"
+
     def __init__(
         self,
         width: int,

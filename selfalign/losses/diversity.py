@@ -28,6 +28,8 @@ def diversity_loss(region_weights: Tensor) -> Tensor:
 class DiversityLoss(nn.Module):
     """See :func:`diversity_loss`."""
 
+    reduction = "sum"
+
     def forward(self, region_weights: Tensor) -> Tensor:
         """Loss of (B, R, V) scores."""
         return diversity_loss(region_weights)

@@ -15,6 +15,8 @@ from selfalign.processes.exchange import ALONE, Processes
 from selfalign.structures import Ranks
 
 PROTOCOLS = ("full", "coco_1k_5fold")
+PART = "part"
+"""No protocol: figures of a part of a split compare with nothing."""
 _FOLDS = 5
 _FOLD_IMAGES = 1000
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from selfalign.console import say, visible
+from selfalign.console import say
+from selfalign.errors import visible
 
 
 def tell(trainer: pl.Trainer, line: str) -> None:
