@@ -28,6 +28,14 @@ def test_every_command_composes(program: str, line: str) -> None:
     composed(*settings, name=program)
 
 
+def test_every_command_is_typed_the_same_in_zsh() -> None:
+    """Where brackets, parentheses and wildcards outside quotes are names of files to be found."""
+    for _, line in COMMANDS:
+        unquoted = re.sub(r"'[^']*'", "", line)
+        assert not re.search(r"[\[\]()*?]", unquoted), line
+    assert not re.search(r"(?<!')logger=\[", README)
+
+
 @pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m (selfalign\.\w+|tests\.\w+)", README))))
 def test_every_module_is_there(module: str) -> None:
     name = module.removeprefix("selfalign.")
