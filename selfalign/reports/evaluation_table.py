@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from selfalign.metrics.rank_metrics import RankMetric, rank_metrics
+
 if TYPE_CHECKING:
     from selfalign.metrics.protocols import DirectionResult, RetrievalResult
 
@@ -16,7 +18,7 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
         lines += [
             "",
             f"{record['split']}: {result.images:,} images, {result.captions:,} captions, protocol {result.protocol}",
-            f"{'':14}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median rank':>13}{'mean rank':>11}",
+            f"{'':14}{''.join(metric.label.rjust(_width(metric)) for metric in rank_metrics())}",
             _row("image → text", result.i2t),
             _row("text → image", result.t2i),
             f"{'rsum':14}{result.rsum:7.1f}",
@@ -36,4 +38,9 @@ def _recalls(side: DirectionResult) -> str:
 
 
 def _row(name: str, side: DirectionResult) -> str:
-    return f"{name:14}{side.r1:7.1f}{side.r5:7.1f}{side.r10:7.1f}{side.median_rank:13.0f}{side.mean_rank:11.1f}"
+    cells = (f"{side.figures[metric.name]:{_width(metric)}.{metric.digits}f}" for metric in rank_metrics())
+    return f"{name:14}{''.join(cells)}"
+
+
+def _width(metric: RankMetric) -> int:
+    return max(7, len(metric.label) + 2)
