@@ -15,14 +15,18 @@ from selfalign.console import say
 
 def main() -> None:
     """The command."""
+    options = _parser().parse_intermixed_args()
+    from selfalign.commands import hydra_app
+
+    hydra_app.launch(partial(_check, options))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="selfalign check", description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="read all values; otherwise above 512 MB a sample")
     parser.add_argument("--checksums", action="store_true", help="also read all files and compare them with SHA256SUMS")
     parser.add_argument("settings", nargs="*", help="as of train.py: data=coco backbone=vsrn data.root=DIR")
-    options = parser.parse_intermixed_args()
-    from selfalign.commands import hydra_app
-
-    hydra_app.launch(partial(_check, options))
+    return parser
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from selfalign.data.checks.rules import word_findings
 from selfalign.data.datamodule import require_three_splits
 from selfalign.data.dataset import AlignmentDataset, open_split
 from selfalign.data.photographs import Photos
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, require_box_unit
 from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.engine.building import Config, build_data, build_tokenizer
@@ -38,6 +38,7 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
         return inspection
     names = [data[f"{role}_split"] for role in ("train", "val", "test")]
     inspection.add("all splits", lambda: require_three_splits(*names))
+    inspection.add("data.boxes", lambda: require_box_unit(inspection.box_unit))
     for name in dict.fromkeys(names):
         inspection.split(name)
     inspection.together()

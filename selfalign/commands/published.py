@@ -20,14 +20,18 @@ from selfalign.runs.reading import read_runs
 
 def main() -> None:
     """The command."""
+    options = _parser().parse_args()
+    from selfalign.commands import hydra_app
+
+    hydra_app.launch(partial(_show, options))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="selfalign published", description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_DIR", help="of train.py or eval.py, or of a sweep")
     parser.add_argument("--markdown", action="store_true", help="a table in Markdown")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
-    options = parser.parse_args()
-    from selfalign.commands import hydra_app
-
-    hydra_app.launch(partial(_show, options))
+    return parser
 
 
 def _show(options: argparse.Namespace) -> None:

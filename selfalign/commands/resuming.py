@@ -68,7 +68,7 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
         if key not in now or key not in then:
             what = "is missing" if key not in now else "is unknown"
             raise UserError(f"resume: {where}: {key} {what}; put the file back as train.py wrote it")
-        if type(now[key]) is not type(then[key]) or now[key] != then[key]:
+        if now[key] != then[key] or isinstance(now[key], bool) is not isinstance(then[key], bool):
             raise UserError(
                 f"resume: {where}: {key} is {str(now[key])[:60]!r}, the run was trained with {str(then[key])[:60]!r}; "
                 "put it back, or start another run"

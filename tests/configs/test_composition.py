@@ -95,7 +95,7 @@ TINY = {
         "backbone.heads=2",
         "backbone.views=2",
         "backbone.bert.source=null",
-        "+backbone.bert.scratch={vocabulary_size:60,hidden_size:8,num_hidden_layers:1,num_attention_heads:2}",
+        "+backbone.bert.scratch={vocabulary_size:600,hidden_size:8,num_hidden_layers:1,num_attention_heads:2}",
     ),
     "vsrn": ("backbone.vocabulary.minimum_count=1", "backbone.word_width=6"),
 }

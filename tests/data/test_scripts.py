@@ -11,7 +11,7 @@ import pytest
 
 from selfalign.data.checks.tokens import collapsed, token_findings
 from selfalign.data.text.captions import TokenizedCaptions
-from selfalign.data.text.tokenizers import WordPieceTokenizer, WordTokenizer, unknown_share
+from selfalign.data.text.tokenizers import WordPieceTokenizer, unknown_share
 from selfalign.data.text.vocabulary import Vocabulary
 
 CAPTIONS = {
@@ -82,7 +82,7 @@ def test_a_vocabulary_file_is_used_as_it_was_made(
     assert tokens == [2, 5 if known else 1, 3]
 
 
-def found(texts: list[str], tokenizer: WordPieceTokenizer | WordTokenizer) -> dict[str, str]:
+def found(texts: list[str], tokenizer: WordPieceTokenizer) -> dict[str, str]:
     findings = token_findings("train", Path("train_caps.txt"), texts, tokenizer.encode(texts), tokenizer)
     return {finding.level: finding.text for finding in findings}
 
@@ -93,21 +93,17 @@ def test_cut_captions_are_counted_and_equal_ones_told() -> None:
     tokenizer = WordPieceTokenizer.from_captions(texts, 400, 12)
     warning = found(texts, tokenizer)["warning"]
     assert "2 of 28 (7.1%) are cut at 12 word pieces" in warning
+    assert "line 1 the first" in warning
     assert "2 of them the same as another" in warning
     assert "warning" not in found(texts, WordPieceTokenizer.from_captions(texts, 400, 32))
 
 
 def test_a_split_whose_captions_become_one_is_refused() -> None:
     texts = [f"{'the small brown dog runs over the green grass ' * 5}number {n}" for n in range(150)]
-    tokenizer = WordPieceTokenizer.from_captions(texts, 800, 32)
-    assert "150 of 150 have the tokens of another caption with other words" in found(texts, tokenizer)["error"]
-    assert "raise backbone.bert.maximum_length" in found(texts, tokenizer)["error"]
-
-
-def test_captions_of_unknown_words_that_become_one_are_refused() -> None:
-    texts = [f"a dog and a cat and a bird see number{n}" for n in range(50)]
-    vocabulary = Vocabulary.build(texts, minimum_count=2)
-    assert "use a vocabulary with their words" in found(texts, WordTokenizer(vocabulary))["error"]
+    error = found(texts, WordPieceTokenizer.from_captions(texts, 800, 32))["error"]
+    assert "150 of 150 (100.0%) are cut at 32 word pieces" in error
+    assert "which makes 150 the same as another, line 1 the first" in error
+    assert "backbone.bert.maximum_length raises it" in error
 
 
 def test_the_same_caption_twice_is_no_collapse() -> None:

@@ -82,14 +82,14 @@ def test_all_errors_are_listed_and_end_with_1(check: Callable[..., Done], folder
     values = np.load(folder / "train_ims.npy")
     values[7, 1, 3] = np.nan
     np.save(folder / "train_ims.npy", values)
-    (folder / "dev_boxes.npy").write_bytes(b"")
+    (folder / "dev_ims.npy").write_bytes(b"")
     captions = (folder / "test_caps.txt").read_text().splitlines()
     captions[2] = ""
     (folder / "test_caps.txt").write_text("\n".join(captions) + "\n")
     done = check(folder)
     assert done.code == 1
     errors = [line for line in done.stdout.splitlines() if line.startswith("error ")]
-    for part in ("image 7, region 1, column 3 is nan", "dev_boxes.npy", "test_caps.txt: line 3 is empty"):
+    for part in ("image 7, region 1, column 3 is nan", "dev_ims.npy", "test_caps.txt: line 3 is empty"):
         assert any(part in line for line in errors), done.stdout
     assert "usable by: no model\n" in done.stdout
     assert f"{len(errors)} errors" in done.stdout
@@ -111,7 +111,7 @@ def test_boxes_that_the_backbone_does_not_read_are_no_errors(check: Callable[...
         ("data.batch_size=0", "batch_size"),
         ("data.boxes=metres", "data.boxes"),
         ("data.images=nowhere", "is no folder"),
-        ("backbone.width=-8", "width"),
+        ("loss.ranking.margin=-1", "margin"),
     ],
 )
 def test_what_training_refuses_is_an_error_of_the_check(

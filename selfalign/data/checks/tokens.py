@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from selfalign.data.checks.findings import Finding, counted
+from selfalign.data.checks.findings import Finding
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
 from selfalign.errors import UserError, shown
 
 _COLLAPSED = 0.1
-"""Share of the captions; of other words than another caption's and yet the same tokens, they cannot be told apart."""
+"""Share of the captions that are cut and then the same as another: nothing can tell them apart any more."""
 
 
 def token_findings(
     name: str, path: Path, texts: Sequence[str], captions: TokenizedCaptions, tokenizer: CaptionTokenizer
 ) -> Iterator[Finding]:
-    """Unknown words, captions that are cut, and different captions with the same tokens.
+    """Unknown words, and captions that are cut.
 
     Args:
         name: of the split.
@@ -35,33 +35,26 @@ def token_findings(
     except UserError as error:
         yield Finding("error", about, str(error))
         return
-    same = collapsed(texts, captions)
+    if len(captions.cut):
+        yield _cut_finding(about, path, texts, captions)
+    yield Finding("ok", about, f"{share:.2%} unknown to {tokenizer.vocabulary_size:,} words or word pieces")
+
+
+def _cut_finding(about: str, path: Path, texts: Sequence[str], captions: TokenizedCaptions) -> Finding:
+    """How many captions are cut, and how many become another one: an error where they are many."""
     cut = np.zeros(len(captions), bool)
     cut[captions.cut] = True
-    longest = f"{int(captions.lengths.max(initial=0))} word pieces, [CLS] and [SEP] counted"
+    same = collapsed(texts, captions)
+    same = same[cut[same]]
+    longest = f"{int(captions.lengths.max())} word pieces, [CLS] and [SEP] counted"
+    found = f"captions {path}: {len(captions.cut):,} of {len(captions):,} ({cut.mean():.1%}) are cut at {longest}"
+    remedy = "backbone.bert.maximum_length raises it"
     if len(same) > _COLLAPSED * len(captions):
-        caption = int(same[0])
-        why = f"{counted(len(captions.cut), 'caption')} cut at {longest}" if cut[same].any() else "unknown words"
-        remedy = "raise backbone.bert.maximum_length" if cut[same].any() else "use a vocabulary with their words"
-        yield Finding(
-            "error",
-            about,
-            f"captions {path}: {len(same):,} of {len(captions):,} have the tokens of another caption with other words, "
-            f"line {caption + 1} the first ({shown(texts[caption])}): {why}; {remedy}",
-        )
-        return
-    if cut.any():
-        equal = int(cut[same].sum())
-        result = f", {equal:,} of them the same as another" if equal else ""
-        yield Finding(
-            "warning",
-            about,
-            f"captions {path}: {len(captions.cut):,} of {len(captions):,} ({len(captions.cut) / len(captions):.1%}) "
-            f"are cut at {longest}, line {int(captions.cut[0]) + 1} the first{result}; "
-            "backbone.bert.maximum_length raises it",
-        )
-    known = f"{share:.2%} unknown to {tokenizer.vocabulary_size:,} words or word pieces"
-    yield Finding("ok", about, known)
+        first = int(same[0])
+        text = f"{found}, which makes {len(same):,} the same as another, line {first + 1} the first"
+        return Finding("error", about, f"{text} ({shown(texts[first])}); {remedy}")
+    equal = f", {len(same):,} of them the same as another" if len(same) else ""
+    return Finding("warning", about, f"{found}, line {int(captions.cut[0]) + 1} the first{equal}; {remedy}")
 
 
 def collapsed(texts: Sequence[str], captions: TokenizedCaptions) -> np.ndarray:

@@ -98,8 +98,7 @@ class BoxPositions:
     """
 
     def __init__(self, boxes: Path, sizes: Path, features: RegionFeatures, unit: str = "pixels") -> None:
-        if unit not in BOX_UNITS:
-            raise UserError(f"data.boxes: expected one of {', '.join(BOX_UNITS)}, got {shown(unit)}")
+        require_box_unit(unit)
         self.unit = unit
         self.boxes = DiskArray(boxes, 3, "boxes")
         self.sizes = DiskArray(sizes, 2, "image sizes")
@@ -121,6 +120,16 @@ class BoxPositions:
     def rows(self, images: np.ndarray) -> np.ndarray:
         """(B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area."""
         return box_positions(*self.raw(images))
+
+
+def require_box_unit(unit: str) -> None:
+    """Refuse a unit of boxes that is none.
+
+    Raises:
+        UserError: naming those that there are.
+    """
+    if unit not in BOX_UNITS:
+        raise UserError(f"data.boxes: expected one of {', '.join(BOX_UNITS)}, got {shown(unit)}")
 
 
 def box_positions(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
