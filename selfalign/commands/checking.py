@@ -111,5 +111,5 @@ def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer |
         lines += ["", f"usable by: {' '.join(inspection.usable_by) or 'no model'}"]
     lines += [f"{name}: {text}" for name, text in estimated]
     warnings = sum(finding.level == "warning" for finding in inspection.findings)
-    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}", ""]
+    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}"]
     return "\n".join(lines)
