@@ -11,7 +11,7 @@ import codecs
 import sys
 from typing import TextIO
 
-from selfalign.errors import visible
+from selfalign.errors import printable, visible
 
 _SPELLED = {
     "→": "->", "←": "<-", "↔": "<->", "−": "-", "–": "-", "—": "-", "±": "+/-", "·": "*", "×": "x",
@@ -49,18 +49,6 @@ def one_line(error: BaseException) -> str:
     return f"error: {printable(' '.join(str(error).split()))}"
 
 
-def printable(text: str) -> str:
-    r"""``text`` with everything that commands a terminal (colours, titles, cursor) made visible instead.
-
-    Lines and tabs stay. Names and captions come from files of other people.
-
-    Example:
-        >>> printable("a \x1b[31mred\x1b[0m name")
-        'a \\x1b[31mred\\x1b[0m name'
-    """
-    return visible(text)
-
-
 def prepare() -> None:
     """Let nothing that is written to this process's terminal raise for its encoding, progress bars of libraries too."""
     for stream in (sys.stdout, sys.stderr):
@@ -71,7 +59,7 @@ def prepare() -> None:
 def _write(stream: TextIO | None, text: str) -> None:
     if stream is None:  # a process without a terminal
         return
-    line = printable(text) + "\n"
+    line = visible(text) + "\n"
     try:
         encoding = stream.encoding or "utf-8"
         stream.write(line.encode(encoding, _HANDLER).decode(encoding))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower
-from selfalign.backbones.batch_norm import BatchNorm
+from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
@@ -107,7 +107,7 @@ class CameraTextTower(nn.Module):
         self.word_norm = word_norm
         self.attention = GatedSelfAttention(width, heads, dropout)
         self.expand = nn.Linear(width, width)
-        self.contract = nn.Linear(width, width)
+        self.contract = LinearBeforeNorm(width, width)
         self.norm = BatchNorm(width)
         self.dropout = nn.Dropout(dropout)
         self.context = ContextHead(width) if context else None

@@ -24,13 +24,23 @@ from omegaconf import DictConfig, OmegaConf
 from selfalign.commands.configs_folder import CONFIGS
 from selfalign.commands.paths import expand_paths, how_to_type, quoted_paths
 from selfalign.errors import UserError
-from selfalign.settings import BACKBONES, LOSS_TERMS, RANKING_LOSSES, Evaluation, TrainingRun, checked, defaults
+from selfalign.settings import (
+    BACKBONES,
+    LOSS_TERMS,
+    OPTIMIZERS,
+    RANKING_LOSSES,
+    SCHEDULES,
+    Evaluation,
+    TrainingRun,
+    checked,
+    defaults,
+)
 from selfalign.settings.nearest import no_such_option
 
 SCHEMAS: dict[str, type] = {"train": TrainingRun, "eval": Evaluation}
 _OPTIONS = {"loss.ranking": "loss/ranking"}
 """Settings whose values are names of options, and the groups that hold these."""
-_SEVERAL = ("logger",)
+_SEVERAL = ("logger", "callbacks")
 """Groups of which several options may be chosen at once."""
 
 
@@ -39,8 +49,10 @@ def store_schema() -> None:
     store = ConfigStore.instance()
     for program, schema in SCHEMAS.items():
         store.store(f"{program}_defaults", defaults(schema))
-    for row in RANKING_LOSSES:
-        store.store(row.name, {"name": row.name, **defaults(row.settings)}, "loss/ranking", "loss.ranking")
+    for axis in (RANKING_LOSSES, OPTIMIZERS, SCHEDULES):
+        for row in axis:
+            node = {"name": row.name, **defaults(row.settings)}
+            store.store(row.name, node, axis.key.replace(".", "/"), axis.key)
     for backbone in BACKBONES:
         terms = {term.name: defaults(term.settings) for term in LOSS_TERMS if term.name in backbone.losses}
         node = {"backbone": {"name": backbone.name, **defaults(backbone.settings)}, "loss": terms}

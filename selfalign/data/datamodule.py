@@ -164,7 +164,9 @@ class RetrievalDataModule(pl.LightningDataModule):
                 f"it is the batch of all of them together, use a multiple of {processes.size}"
             )
         dataset = PairDataset(self.split("train"), processes.rank, processes.size, regions=not self.resident)
-        batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least=max(2, processes.size))
+        least = max(2, processes.size)
+        same = getattr(self.trainer, "overfit_batches", 0) > 0
+        batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least, same=same)
         batches.start_at(*self._position)
         return self._loader(dataset, batches)
 
@@ -189,18 +191,24 @@ class RetrievalDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader]:
         """Images and captions of the validation split."""
-        return self._gallery(self.split("val"))
+        return self._gallery(self.split("val"), "limit_val_batches")
+
+    def predict_dataloader(self) -> list[DataLoader]:
+        """Images and captions of the test split."""
+        return self._gallery(self.split("test"), "limit_predict_batches")
 
     def test_dataloader(self) -> list[DataLoader]:
         """Images and captions of the test split, and annotated captions where it has them."""
         split = self.split("test")
-        loaders = self._gallery(split)
+        loaders = self._gallery(split, "limit_test_batches")
         if split.files.alignments is not None:
             loaders.append(self._evaluation_loader(AlignmentDataset(split), repeat=False))
         return loaders
 
-    def _gallery(self, split: Split) -> list[DataLoader]:
-        datasets = (ImageDataset(split), CaptionDataset(split, by_length=self.by_length))
+    def _gallery(self, split: Split, limit: str) -> list[DataLoader]:
+        """Images and captions; in file order where a limit of Lightning's lets a part through, so that they fit."""
+        whole = self.trainer is None or getattr(self.trainer, limit) == 1.0
+        datasets = (ImageDataset(split), CaptionDataset(split, by_length=self.by_length and whole))
         return [self._evaluation_loader(dataset, repeat=True) for dataset in datasets]
 
     def _evaluation_loader(self, dataset: BatchedDataset, *, repeat: bool) -> DataLoader:

@@ -2,64 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
-from selfalign.backbones.camera import Camera
-from selfalign.backbones.caption_decoder import RegionCaptioner
-from selfalign.backbones.vsrn import Vsrn
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
 from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.kept_text import kept_vocabulary
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.text.vocabulary import Vocabulary
+from selfalign.engine.constructing import Config, construct, without
 from selfalign.engine.modules.camera_module import CameraModule
-from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
+from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.errors import UserError
-from selfalign.losses.concept_alignment import ConceptAlignmentLoss
-from selfalign.losses.context_alignment import ContextAlignmentLoss
-from selfalign.losses.diversity import DiversityLoss
-from selfalign.losses.ranking import RankingLoss
 from selfalign.runs.checkpoint import Provenance
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Config = dict[str, Any]
-Built = TypeVar("Built")
-
-_MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
-
-
-def construct(where: str, factory: Callable[..., Built], **values: Any) -> Built:
-    """``factory(**values)`` whose unknown, missing or refused settings are named by where they stand.
-
-    Raises:
-        UserError: in one line.
-    """
-    try:
-        inspect.signature(factory).bind(**values)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}") from error
-    try:
-        return factory(**values)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{where}.{error}") from error
-
-
-def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """``settings`` less ``names``."""
-    return {name: value for name, value in settings.items() if name not in names}
 
 
 def prepare_data(data: Config, report: Callable[[str], None]) -> None:
@@ -127,21 +91,22 @@ def build_data(
 
 def build_module(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> RetrievalModule:
     """A fresh module, pretrained BERT weights included where a source is named."""
-    bert = _start_bert(config["backbone"]["bert"], tokenizer) if config["backbone"]["name"] == "camera" else None
-    provenance = Provenance(
-        config=config,
-        region_width=region_width,
-        tokenizer=tokenizer.state(),
-        bert=None if bert is None else bert_settings(bert),
-    )
-    return _assemble(provenance, tokenizer, bert)
+    encoder = _start_bert(config["backbone"]["bert"], tokenizer) if config["backbone"]["name"] == "camera" else None
+    bert = None if encoder is None else bert_settings(encoder)
+    return _kind(config)(config, region_width, tokenizer.state(), bert, encoder=encoder)
 
 
 def rebuild_module(provenance: Provenance) -> tuple[RetrievalModule, CaptionTokenizer]:
     """The module of a checkpoint, its weights still random, and its tokenizer."""
-    tokenizer = tokenizer_from_state(provenance.tokenizer)
-    bert = None if provenance.bert is None else build_bert(provenance.bert)
-    return _assemble(provenance, tokenizer, bert), tokenizer
+    module = _kind(provenance.config)(provenance.config, provenance.region_width, provenance.tokenizer, provenance.bert)
+    return module, tokenizer_from_state(provenance.tokenizer)
+
+
+def _kind(config: Config) -> type[RetrievalModule]:
+    """The module under the name that users know it by."""
+    return {kind.backbone_name: kind for kind in (CameraModule, VsrnModule)}.get(
+        config["backbone"].get("name"), RetrievalModule
+    )
 
 
 def require_described_sizes(path: Path, provenance: Provenance, weights: Mapping[str, Any]) -> None:
@@ -168,73 +133,3 @@ def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> PreTrainedMode
         return load_bert(settings["source"])
     scratch = {"model_type": "bert", **settings["scratch"], "vocab_size": tokenizer.vocabulary_size}
     return build_bert(without(scratch, "vocabulary_size"))
-
-
-def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrainedModel | None) -> RetrievalModule:
-    config, region_width = provenance.config, provenance.region_width
-    backbone, loss = dict(config["backbone"]), config["loss"]
-    name = backbone.pop("name")
-    shared = {
-        "region_width": region_width,
-        "padding": config["padding"],
-        "towers": loss["towers"],
-        "context": _weight(loss, "context") > 0,
-    }
-    network: Camera | Vsrn
-    if bert is not None:
-        settings = backbone.pop("bert")
-        network = construct(
-            "backbone",
-            Camera,
-            bert=bert,
-            bert_frozen=settings["frozen"],
-            bert_dropout=settings["dropout"],
-            **backbone,
-            **shared,
-        )
-    else:
-        backbone.pop("vocabulary")
-        network = construct("backbone", Vsrn, vocabulary_size=tokenizer.vocabulary_size, **backbone, **shared)
-    extra = {"maximum_caption": loss["captioning"]["maximum_length"]} if name == "vsrn" else {}
-    losses = build_losses(loss, network.width, tokenizer.vocabulary_size)
-    return _MODULES[name](
-        network,
-        losses,
-        {term: _weight(loss, term) for term in losses},
-        construct(
-            "training",
-            Optimisation,
-            learning_rate=config["training"]["learning_rate"],
-            decay_every=config["training"]["decay_every"],
-            prototype_freeze_epochs=loss["concept"]["freeze_epochs"],
-        ),
-        provenance.to_dict(),
-        **extra,
-    )
-
-
-def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn.Module]:
-    """The losses whose weight is not 0, by name."""
-    factories: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-        "ranking": lambda settings: construct("loss.ranking", RankingLoss, **without(settings, "name")),
-        "concept": lambda settings: construct(
-            "loss.concept", ConceptAlignmentLoss, width=width, **without(settings, "freeze_epochs")
-        ),
-        "context": lambda settings: construct("loss.context", ContextAlignmentLoss, **settings),
-        "diversity": lambda settings: construct("loss.diversity", DiversityLoss, **settings),
-        "captioning": lambda settings: construct(
-            "loss.captioning",
-            RegionCaptioner,
-            width=width,
-            vocabulary_size=vocabulary_size,
-            **without(settings, "maximum_length"),
-        ),
-    }
-    wanted = [name for name in factories if name in loss and _weight(loss, name) > 0]
-    if not wanted:
-        raise UserError("loss: every weight is 0; there is nothing to train")
-    return {name: factories[name](without(loss[name], "weight")) for name in wanted}
-
-
-def _weight(loss: Config, name: str) -> float:
-    return float(loss[name]["weight"])

@@ -13,9 +13,11 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
     """The figures of one evaluation, for a terminal."""
     lines = []
     for result in results:
+        how = "only a part of the split: no protocol's figures" if result.protocol == "part" else None
         lines += [
             "",
-            f"{record['split']}: {result.images:,} images, {result.captions:,} captions, protocol {result.protocol}",
+            f"{record['split']}: {result.images:,} images, {result.captions:,} captions, "
+            f"{how or f'protocol {result.protocol}'}",
             f"{'':14}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median rank':>13}{'mean rank':>11}",
             _row("image → text", result.i2t),
             _row("text → image", result.t2i),

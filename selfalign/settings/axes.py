@@ -125,6 +125,8 @@ _AXES: dict[str, Axis[Any]] = {}
 BACKBONES = Axis("backbone", BackboneRow)
 RANKING_LOSSES = Axis("loss.ranking", LossRow)
 LOSS_TERMS = Axis("loss", LossRow)
+OPTIMIZERS = Axis("optimizer", Row)
+SCHEDULES = Axis("scheduler", Row)
 
 
 def axis(key: str) -> Axis[Any]:

@@ -85,7 +85,7 @@ class Strategy:
     num_nodes: int = setting(1, at_least=1, published=False, unit="machines", doc="that train together")
     precision: str = setting("32-true", one_of=PRECISIONS, doc="of the arithmetic")
     limit_train_batches: int | float | None = setting(
-        None, above=0, doc="steps of an epoch that are taken, or the share of them; null: all"
+        None, above=0, doc="what trainer.limit_train_batches does; of older runs"
     )
 
 

@@ -73,7 +73,7 @@ class Diversity:
 
 @LOSS_TERMS(
     "captioning",
-    builds="selfalign.backbones.caption_decoder:RegionCaptioner",
+    builds="selfalign.losses.captioning:CaptioningLoss",
     reads=("graph", "caption_tokens", "caption_lengths"),
     only_with=("vsrn",),
 )
