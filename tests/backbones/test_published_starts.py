@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from selfalign.backbones.caption_decoder import RegionCaptioner
 from torch import Tensor
 
-from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.vsrn import Vsrn, VsrnImageTower
