@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from selfalign.backbones.caption_decoder import RegionCaptioner
 from torch import Tensor
 
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
@@ -14,6 +13,7 @@ from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.vsrn import Vsrn, VsrnImageTower
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
+from selfalign.losses.caption_decoder import RegionCaptioner
 from selfalign.structures import ContextEncoding, ImageBatch
 
 
