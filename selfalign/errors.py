@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import reprlib
+import unicodedata
 
 _LONGEST = 2_000
 """Characters of a message."""
 _LONGEST_VALUE = 80
+_REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _LARGEST_NUMBER = 10**40
 
 
@@ -20,9 +22,19 @@ def printable(text: str, longest: int | None = None) -> str:
         longest: characters after which it is cut; ``None`` for all.
     """
     cut = longest is not None and len(text) > longest
-    line = " ".join(text[:longest].splitlines()).replace("\t", " ")
-    shown = line if line.isprintable() else "".join(map(_sign, line))
-    return shown + ("..." if cut else "")
+    return visible(" ".join(text[:longest].splitlines()).replace("\t", " ")) + ("..." if cut else "")
+
+
+def visible(text: str) -> str:
+    r"""``text``, its lines and tabs too, with everything that commands a terminal (colours, titles, cursor) visible.
+
+    Example:
+        >>> visible("a \x1b[31mred\x1b[0m name")
+        'a \\x1b[31mred\\x1b[0m name'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(sign if sign in "\n\t" or not _commands(sign) else _escaped(sign) for sign in text)
 
 
 def shown(value: object) -> str:
@@ -34,8 +46,13 @@ def shown(value: object) -> str:
     return printable(short.repr(value), _LONGEST_VALUE)
 
 
-def _sign(sign: str) -> str:
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+def _commands(sign: str) -> bool:
+    """Control characters, marks that reorder text, and halves of pairs that are no sign."""
+    return unicodedata.category(sign) in ("Cc", "Cs") or sign in _REORDERING
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 class UserError(ValueError):

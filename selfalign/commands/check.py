@@ -30,8 +30,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from selfalign.commands.checking import inspect, report, words  # the libraries take seconds
     from selfalign.commands.composing import composed
+    from selfalign.commands.readiness import inspect, report, words  # the libraries take seconds
 
     config = composed(options.settings)
     inspection = inspect(config, full=options.full, checksums=options.checksums)

@@ -14,8 +14,6 @@ from typing import Any
 
 from selfalign.commands.compare import write
 from selfalign.console import say
-from selfalign.reports.published_table import markdown, match, published, text
-from selfalign.runs.reading import read_runs
 
 
 def main() -> None:
@@ -35,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from selfalign.reports.published_table import markdown, match, published, text
+    from selfalign.runs.reading import read_runs
+
     table = published()
     runs = read_runs(options.runs)
     printed = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)

@@ -122,7 +122,7 @@ def evaluate_checkpoints(
         what ``results.json`` holds.
     """
     if not checkpoints:
-        raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
+        raise UserError("checkpoints: expected at least one, as checkpoints=RUN")
     if unknown := [protocol for protocol in protocols or () if protocol not in PROTOCOLS]:
         raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {unknown[0]!r}")
     models = []

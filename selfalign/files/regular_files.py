@@ -49,6 +49,11 @@ def read_regular(path: Path, what: str, largest: int) -> bytes:
 
     Raises:
         UserError: as :func:`open_regular`.
+
+    Example:
+        >>> read_regular(Path("no_such_file"), "vocabulary", 100)
+        Traceback (most recent call last):
+        selfalign.errors.UserError: vocabulary no_such_file: cannot be read (No such file or directory)
     """
     with open_regular(path, what, largest) as file:
         return file.read(min(largest, os.fstat(file.fileno()).st_size))  # a larger number is memory taken at once

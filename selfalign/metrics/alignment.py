@@ -10,7 +10,15 @@ from torchmetrics import Metric
 
 
 class AlignmentAccuracy(Metric):
-    """Share of object words whose most similar region, the concept level's own choice, overlaps the true box."""
+    """Share of object words whose most similar region, the concept level's own choice, overlaps the true box.
+
+    Example:
+        >>> metric = AlignmentAccuracy()
+        >>> regions, words = torch.eye(2)[None], torch.eye(2)[None]  # each word is like the region of its number
+        >>> metric.update(regions, words, torch.tensor([0]), torch.tensor([1]), torch.tensor([[False, True]]))
+        >>> metric.compute()
+        {'accuracy': 100.0, 'chance': 50.0, 'words': 1}
+    """
 
     full_state_update = False
     hits: Tensor

@@ -51,8 +51,9 @@ def test_a_run_says_that_it_begins_before_it_imports_a_library(tmp_path: Path) -
     assert not re.search(rf"\| +({'|'.join(HEAVY)})$", done.stdout[:begin], re.MULTILINE)
 
 
-def test_what_hydra_prints_is_not_preceded_by_our_line() -> None:
-    command = [sys.executable, str(ROOT / "train.py"), "--cfg", "job"]
+@pytest.mark.parametrize("question", [("--cfg", "job"), ("--help",)])
+def test_what_hydra_prints_is_not_preceded_by_our_line(question: tuple[str, ...]) -> None:
+    command = [sys.executable, str(ROOT / "train.py"), *question]
     done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True, timeout=60)
     assert "reading settings" not in done.stdout
 

@@ -67,6 +67,12 @@ def _require_settings(program: str, words: list[str]) -> None:
     composed(*settings, name=program)
 
 
+@pytest.mark.parametrize(("page", "name", "line"), TYPED)
+def test_every_command_is_typed_the_same_in_zsh(page: str, name: str, line: str) -> None:
+    """Where brackets, parentheses and wildcards outside quotes are names of files to be found."""
+    assert not re.search(r"[\[\]()*?]", re.sub(r"'[^']*'|\"[^\"]*\"", "", line)), page
+
+
 @pytest.mark.parametrize("page", [*PAGES, *(path.name for path in OTHERS)])
 def test_every_link_leads_somewhere(page: str) -> None:
     path = ROOT / page if (ROOT / page).exists() else ROOT / "docs" / page

@@ -20,6 +20,7 @@ from selfalign.engine.building import Config, build_data, build_tokenizer
 from selfalign.engine.estimates import estimates
 from selfalign.errors import printable
 from selfalign.metrics.protocols import check_protocol
+from selfalign.reports.columns import columns
 
 
 def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
@@ -102,14 +103,12 @@ def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer |
     if not any(finding.about == "settings" for finding in inspection.findings):
         estimated = inspection.add("settings", lambda: list(estimates(config, inspection, tokenizer))) or []
     root = f"{inspection.root}/"
-    width = max((len(finding.about) for finding in inspection.findings), default=0)
     lines = [f"checking {inspection.root} for backbone={config['backbone']['name']}"]
-    for finding in inspection.findings:
-        text = printable(finding.text.replace(root, ""))
-        lines.append(f"{finding.level:8} {finding.about:{width}}  {text}")
+    found = [(one.level, one.about, printable(one.text.replace(root, ""))) for one in inspection.findings]
+    lines += columns(found, left=3) if found else []
     if inspection.splits:
         lines += ["", f"usable by: {' '.join(inspection.usable_by) or 'no model'}"]
     lines += [f"{name}: {text}" for name, text in estimated]
     warnings = sum(finding.level == "warning" for finding in inspection.findings)
-    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}", ""]
+    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}"]
     return "\n".join(lines)
