@@ -69,7 +69,7 @@ def test_good_data_end_with_0_and_leave_nothing_behind(folder: Path) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert "usable by: vsrn camera" in lines
+    assert "usable by: camera vsrn" in lines
     assert lines[-1] == "0 errors, 0 warnings"
     assert any("30 images, 4 regions of 10" in line for line in lines)
     assert any("% unknown" in line for line in lines)
