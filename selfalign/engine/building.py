@@ -13,6 +13,12 @@ from torch import nn
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.caption_decoder import RegionCaptioner
+from selfalign.backbones.linear import LinearTwoTower
+from selfalign.backbones.pooling.attention import AttentionPooling
+from selfalign.backbones.pooling.base import Pooling
+from selfalign.backbones.pooling.generalised import GeneralisedPooling
+from selfalign.backbones.pooling.maximum import MaxPooling
+from selfalign.backbones.pooling.mean import MeanPooling
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
 from selfalign.data.layout import find_split, require_distinct_files
@@ -27,7 +33,9 @@ from selfalign.errors import UserError
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import ContextAlignmentLoss
 from selfalign.losses.diversity import DiversityLoss
+from selfalign.losses.infonce import InfoNceLoss
 from selfalign.losses.ranking import RankingLoss
+from selfalign.losses.words import WordContrastLoss
 from selfalign.runs.checkpoint import Provenance
 
 if TYPE_CHECKING:
@@ -37,8 +45,16 @@ Config = dict[str, Any]
 Built = TypeVar("Built")
 
 _TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every", "save_every"}
-_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch", "cache"}
-_MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
+_TRAINING_SETTINGS |= {"cosine", "warm_up", "word_table_rate"}
+_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch", "cache", "window"}
+_MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule, "linear": RetrievalModule}
+_RANKINGS: dict[str, Callable[..., nn.Module]] = {"hinge": RankingLoss, "infonce": InfoNceLoss}
+_POOLINGS: dict[str, Callable[[int], Pooling]] = {
+    "mean": lambda width: MeanPooling(),
+    "max": lambda width: MaxPooling(),
+    "generalised": lambda width: GeneralisedPooling(),
+    "attention": AttentionPooling,
+}
 
 
 def construct(where: str, factory: Callable[..., Built], **values: Any) -> Built:
@@ -94,7 +110,7 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
         captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
         return captions[: data.get("training_captions")]
 
-    if backbone["name"] == "vsrn":
+    if "vocabulary" in backbone:
         settings = backbone["vocabulary"]
         if settings["file"] is not None:
             vocabulary = Vocabulary.load(Path(settings["file"]))
@@ -121,7 +137,8 @@ def build_data(
 ) -> RetrievalDataModule:
     """The data module; features stay on disk."""
     camera = config["backbone"]["name"] == "camera"
-    pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
+    bert = config["backbone"].get("bert")
+    pad_to = bert["maximum_length"] if bert is not None and config["padding"] == "paper" else None
     settings = without(config["data"], "scenes", "protocol", "root", "images")
     return construct(
         "data",
@@ -139,7 +156,7 @@ def build_data(
 
 def build_module(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> RetrievalModule:
     """A fresh module, pretrained BERT weights included where a source is named."""
-    bert = _start_bert(config["backbone"]["bert"], tokenizer) if config["backbone"]["name"] == "camera" else None
+    bert = _start_bert(config["backbone"]["bert"], tokenizer) if "bert" in config["backbone"] else None
     provenance = Provenance(
         config=config,
         region_width=region_width,
@@ -195,8 +212,20 @@ def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrai
         "towers": loss["towers"],
         "context": _weight(loss, "context") > 0,
     }
-    network: Camera | Vsrn
-    if bert is not None:
+    for place in ("image_pooling", "text_pooling"):
+        if place in backbone:
+            backbone[place] = build_pooling(f"backbone.{place}", backbone[place], backbone["width"])
+    network: Camera | Vsrn | LinearTwoTower
+    if name == "linear":
+        network = construct(
+            "backbone",
+            LinearTwoTower,
+            bert=bert,
+            vocabulary_size=tokenizer.vocabulary_size,
+            **without(backbone, "bert", "vocabulary"),
+            **without(shared, "towers", "context"),
+        )
+    elif bert is not None:
         settings = backbone.pop("bert")
         require_known("backbone.bert", settings, _BERT_SETTINGS)
         network = construct(
@@ -205,6 +234,7 @@ def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrai
             bert=bert,
             bert_frozen=settings["frozen"],
             bert_dropout=settings["dropout"],
+            bert_window=settings.get("window"),
             **backbone,
             **shared,
         )
@@ -222,7 +252,8 @@ def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrai
             Optimisation,
             learning_rate=config["training"]["learning_rate"],
             decay_every=config["training"]["decay_every"],
-            prototype_freeze_epochs=loss["concept"]["freeze_epochs"],
+            prototype_freeze_epochs=loss["concept"].get("freeze_epochs", 0),
+            **{key: config["training"][key] for key in ("cosine", "warm_up", "word_table_rate") if key in config["training"]},
         ),
         provenance.to_dict(),
         **extra,
@@ -232,7 +263,8 @@ def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrai
 def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn.Module]:
     """The losses whose weight is not 0, by name."""
     factories: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-        "ranking": lambda settings: construct("loss.ranking", RankingLoss, **settings),
+        "ranking": _build_ranking,
+        "words": lambda settings: construct("loss.words", WordContrastLoss, **settings),
         "concept": lambda settings: construct(
             "loss.concept", ConceptAlignmentLoss, width=width, **without(settings, "freeze_epochs")
         ),
@@ -253,8 +285,28 @@ def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn
     return {name: factories[name](without(loss[name], "weight")) for name in wanted}
 
 
+def _build_ranking(settings: Config) -> nn.Module:
+    name = settings.get("name", "hinge")  # checkpoints from before there was a choice name none
+    if name not in _RANKINGS:
+        raise UserError(f"loss.ranking.name: expected one of {', '.join(_RANKINGS)}, got {name!r}")
+    return construct("loss.ranking", _RANKINGS[name], **without(settings, "name"))
+
+
+def build_pooling(where: str, name: str, width: int) -> Pooling | None:
+    """The pooling of that name; ``None`` for ``"published"``, which a tower makes itself.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    if name == "published":
+        return None
+    if name not in _POOLINGS:
+        raise UserError(f"{where}: expected one of published, {', '.join(_POOLINGS)}, got {name!r}")
+    return _POOLINGS[name](width)
+
+
 def _weight(loss: Config, name: str) -> float:
-    weight = loss[name]["weight"]
+    weight = loss.get(name, {}).get("weight", 0)
     if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
         raise UserError(f"loss.{name}.weight: expected a finite number of at least 0, got {weight!r}")
     return float(weight)

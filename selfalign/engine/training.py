@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger
 
 from selfalign.backbones.camera import Camera
+from selfalign.backbones.linear import LinearTwoTower
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import Config, build_data, build_module, build_tokenizer, construct, prepare_data
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
@@ -153,11 +154,11 @@ def _kept_word_features(config: Config, module: RetrievalModule, data: Retrieval
     bert = config["backbone"].get("bert", {})
     if bert.get("cache") is None:
         return []
-    if not bert["frozen"] or bert["dropout"] or config["padding"] != "masked":
+    if not bert.get("frozen", True) or bert.get("dropout", False) or config["padding"] != "masked":
         raise UserError(
             "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
             "otherwise BERT's outputs differ from step to step"
         )
-    if not isinstance(module.backbone, Camera):
-        raise UserError("backbone.bert.cache: expected backbone=camera")
+    if not isinstance(module.backbone, Camera | LinearTwoTower) or not hasattr(module.backbone.text_tower, "bert"):
+        raise UserError("backbone.bert.cache: expected a backbone with a BERT")
     return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,18 +39,39 @@ class Optimisation:
         decay_every: epochs after which the rate is multiplied by ``decay_factor``, again and again.
         decay_factor: 0.1 as published.
         prototype_freeze_epochs: epochs in which the prototypes get no gradient (dropped after clipping).
+        cosine: in place of steps, down to a hundredth of the start at the end of training, along a cosine.
+        warm_up: optimiser steps of a linear rise from zero, with ``cosine``.
+        word_table_rate: times the learning rate for the table of word vectors.
     """
 
     learning_rate: float
     decay_every: int
     decay_factor: float = 0.1
     prototype_freeze_epochs: int = 0
+    cosine: bool = False
+    warm_up: int = 0
+    word_table_rate: float = 1.0
 
     def __post_init__(self) -> None:
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if self.decay_every < 1:
             raise ValueError(f"decay_every: expected at least 1 epoch, got {self.decay_every}")
+
+
+_LAST_SHARE = 0.01
+
+
+def cosine_shares(total: int, warm_up: int) -> Callable[[int], float]:
+    """Step → share of the learning rate: up over ``warm_up`` steps, then along a cosine to a hundredth at ``total``."""
+
+    def share(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        passed = min(1.0, (step - warm_up) / max(1, total - warm_up))
+        return _LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * passed))
+
+    return share
 
 
 class RetrievalModule(pl.LightningModule):
@@ -108,6 +130,12 @@ class RetrievalModule(pl.LightningModule):
         if "concept" in self.losses:
             concept = self.losses["concept"](images.concepts, captions.concepts, captions.mask, shares.processes)
             terms["concept"] = shares.of_mean(concept)
+        if "words" in self.losses:
+            if captions.concepts is None:
+                raise ValueError("words: expected a backbone with words at the concept level")
+            terms["words"] = self.losses["words"](
+                images.concepts, captions.concepts, captions.mask, batch.images.ids, shares
+            )
         if "context" in self.losses:
             if images.context is None or captions.context is None:
                 raise ValueError("context: expected a backbone with context heads")
@@ -148,7 +176,18 @@ class RetrievalModule(pl.LightningModule):
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         # Under fp16's loss scaling the fused form unscales by itself, after which Lightning can no longer clip.
         fused = self._trainer is None or self.trainer.precision != "16-mixed"
-        optimizer = torch.optim.Adam(trained, lr=self.optimisation.learning_rate, fused=fused)
+        groups: list[dict[str, Any]] = [{"params": trained}]
+        table, rate = self.backbone.word_table(), self.optimisation.word_table_rate
+        if table is not None and rate != 1:
+            groups = [
+                {"params": [parameter for parameter in trained if parameter is not table]},
+                {"params": [table], "lr": self.optimisation.learning_rate * rate},
+            ]
+        optimizer = torch.optim.Adam(groups, lr=self.optimisation.learning_rate, fused=fused)
+        if self.optimisation.cosine:
+            shares = cosine_shares(int(self.trainer.estimated_stepping_batches), self.optimisation.warm_up)
+            cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, shares)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
         schedule = torch.optim.lr_scheduler.StepLR(
             optimizer, self.optimisation.decay_every, gamma=self.optimisation.decay_factor
         )
