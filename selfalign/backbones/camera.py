@@ -107,7 +107,7 @@ class CameraTextTower(nn.Module):
     Args:
         bert: a BERT-family model.
         bert_frozen: train none of its parameters, as published.
-        bert_dropout: its dropout stays active in training even when it is frozen, as published.
+        bert_dropout: its dropout is active in training, even when it is frozen, as published; ``False``: never.
         width: D.
         heads: heads of the gated attention.
         dropout: probability in the gated attention and in the MLP.
@@ -167,8 +167,8 @@ class CameraTextTower(nn.Module):
 
     def train(self, mode: bool = True) -> CameraTextTower:
         super().train(mode)
-        if self.bert_frozen and not self.bert_dropout:
-            self.bert.eval()
+        if not self.bert_dropout:
+            self.bert.eval()  # which only its dropout knows of
         return self
 
     def words(self, batch: CaptionBatch, only_real: bool) -> Tensor:
@@ -250,7 +250,7 @@ class Camera(TwoTower):
         region_width: F, read from the data.
         bert: a BERT-family model.
         bert_frozen: train none of BERT's parameters, as published.
-        bert_dropout: BERT's dropout stays active in training even when it is frozen, as published.
+        bert_dropout: BERT's dropout is active in training, even when it is frozen, as published; ``False``: never.
         width: D.
         heads: heads of the gated attention.
         views: V.

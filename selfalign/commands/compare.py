@@ -12,8 +12,8 @@ from pathlib import Path
 
 from selfalign.errors import UserError
 from selfalign.reports.comparison.comparing import compare
-from selfalign.reports.comparison.forest_plot import save_chart
-from selfalign.reports.comparison.tables import latex, markdown, text
+from selfalign.reports.comparison.comparison_table import latex, markdown, text
+from selfalign.reports.comparison.forest_plot import save_forest_plot
 from selfalign.runs.reading import read_runs
 
 
@@ -36,23 +36,23 @@ def _compare(options: argparse.Namespace) -> None:
         draws=options.draws,
         seed=options.seed,
     )
-    listing = {"text": text, "markdown": markdown, "latex": latex}[options.format](comparison)
+    printed = {"text": text, "markdown": markdown, "latex": latex}[options.format](comparison)
     if options.out is None:
-        sys.stdout.write(listing)
+        sys.stdout.write(printed)
     else:
-        write(listing, options.out)
+        write(printed, options.out)
     if options.chart is not None:
-        save_chart(comparison, options.chart)
+        save_forest_plot(comparison, options.chart)
 
 
-def write(listing: str, path: Path) -> None:
+def write(printed: str, path: Path) -> None:
     """Write a text file.
 
     Raises:
         UserError: if it cannot be written.
     """
     try:
-        path.write_text(listing, encoding="utf-8")
+        path.write_text(printed, encoding="utf-8")
     except OSError as error:
         raise UserError(f"--out {path}: cannot be written ({error.strerror})") from error
 

@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from selfalign.errors import UserError
 from selfalign.processes.launching import started_from_outside
-from selfalign.reports.leaderboard.pictures import save_chart
-from selfalign.reports.leaderboard.ranking import rank
-from selfalign.reports.leaderboard.tables import save_csv, table
+from selfalign.reports.leaderboard.leaderboard_chart import save_leaderboard_chart
+from selfalign.reports.leaderboard.leaderboard_table import save_csv, table
+from selfalign.reports.leaderboard.standings import rank
 from selfalign.runs.jobs import FAILURE, SweepJob, folder_name, read_jobs, sweep_name
 
 _BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -52,7 +52,7 @@ class Sweep:
                 return None
             board = rank(jobs)
             save_csv(board, self.folder / "leaderboard.csv")
-            save_chart(board, self.folder / "leaderboard.png")
+            save_leaderboard_chart(board, self.folder / "leaderboard.png")
         finally:
             self.lock.close()
         sys.stdout.write(f"{table(board)}\n\nleaderboard: {os.path.relpath(self.folder)}/leaderboard.csv, .png\n")
@@ -79,7 +79,7 @@ _running: list[Sweep] = []
 """The sweep of this process, from its first moment until it ends; empty otherwise."""
 
 
-class Leaderboard(Callback):
+class SweepEvents(Callback):
     """Hydra's word that a sweep begins. Its end is :func:`end_sweep`: Hydra keeps silent about interrupted ones."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from selfalign.commands import hydra_app
 from selfalign.commands.compare import write
-from selfalign.reports.published import markdown, match, published, text
+from selfalign.reports.published_table import markdown, match, published, text
 from selfalign.runs.reading import read_runs
 
 
@@ -28,11 +28,11 @@ def main() -> None:
     options = parser.parse_args()
     table = published()
     runs = read_runs(options.runs)
-    listing = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)
+    printed = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)
     if options.out is None:
-        sys.stdout.write(listing)
+        sys.stdout.write(printed)
     else:
-        write(listing, options.out)
+        write(printed, options.out)
 
 
 @cache

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.checks.arrays import split_findings
+from selfalign.data.checks.array_checks import split_findings
 from selfalign.data.checks.findings import require
 from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.dataset import (

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from selfalign.data.layout import SplitFiles, find_split
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
 from selfalign.data.text.captions import TokenizedCaptions, read_captions
 from selfalign.data.text.kept_text import kept_tokens
@@ -101,17 +101,24 @@ def open_split(
     files = find_split(root, split)
     texts = read_captions(files.captions)
     features = RegionFeatures(files.features, len(texts))
-    positions = None
-    if boxes:
-        if files.boxes is None or files.sizes is None:
-            missing = "boxes.npy" if files.boxes is None else "img_sizes.npy"
-            raise UserError(
-                f"data folder {root}: {split}_{missing} is missing, which backbone=camera needs; "
-                "add it, or use backbone=vsrn"
-            )
-        positions = BoxPositions(files.boxes, files.sizes, features)
+    positions = open_positions(files, features) if boxes else None
     texts = texts[:limit_captions]
     return Split(files, features, positions, texts, kept_tokens(tokenizer, texts), pad_to)
+
+
+def open_positions(files: SplitFiles, features: RegionFeatures) -> BoxPositions:
+    """Where the regions of a split are.
+
+    Raises:
+        UserError: if a file is missing or does not fit the features.
+    """
+    if files.boxes is None or files.sizes is None:
+        missing = "boxes.npy" if files.boxes is None else "img_sizes.npy"
+        raise UserError(
+            f"data folder {files.root}: {files.split}_{missing} is missing, which backbone=camera needs; "
+            "add it, or use backbone=vsrn"
+        )
+    return BoxPositions(files.boxes, files.sizes, features)
 
 
 class BatchedDataset(Dataset):

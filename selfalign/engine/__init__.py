@@ -1,1 +1,1 @@
-"""A run, by Lightning: modules, trainer, training, evaluation. Only this folder and the data module import Lightning."""
+"""A run, by Lightning: modules, trainer, training, evaluation. Only this room and the data module import Lightning."""

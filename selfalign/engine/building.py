@@ -26,9 +26,9 @@ from selfalign.data.text.captions import read_captions
 from selfalign.data.text.kept_text import kept_vocabulary
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.text.vocabulary import Vocabulary
-from selfalign.engine.modules.camera import CameraModule
+from selfalign.engine.modules.camera_module import CameraModule
 from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.engine.modules.vsrn import VsrnModule
+from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.errors import UserError
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import ContextAlignmentLoss

@@ -35,7 +35,7 @@ from selfalign.processes.exchange import current
 from selfalign.processes.launching import is_first_process
 from selfalign.processes.memory import keep_freed_memory
 from selfalign.reports.evaluation_table import table
-from selfalign.runs import ranks as ranks_file
+from selfalign.runs import ranks_file
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import save_embeddings
 from selfalign.runs.results import environment, save_results
@@ -185,9 +185,7 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
         ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
         settings |= {"strategy": ddp, "use_distributed_sampler": False}
         if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-            settings["plugins"] = [
-                LightningEnvironment()
-            ]  # processes of our own launching, inside SLURM too
+            settings["plugins"] = [LightningEnvironment()]  # processes of our own launching, inside SLURM too
     elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
         raise UserError(
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "

@@ -47,11 +47,21 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
     record = content.get("selfalign") if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
-    if record.get("format") != FORMAT:
-        raise UserError(f"checkpoint {path}: format {record.get('format')}, this version reads {FORMAT}")
+    return provenance_from(record, f"checkpoint {path}"), content["state_dict"]
+
+
+def provenance_from(record: Any, where: str) -> Provenance:
+    """A provenance of plain values that came from a file.
+
+    Raises:
+        UserError: if it is of another version, or damaged.
+    """
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else type(record).__name__
+        raise UserError(f"{where}: format {found}, this version reads {FORMAT}")
     if problem := _damage(record):
-        raise UserError(f"checkpoint {path}: its record is damaged ({problem})")
-    return Provenance(**record), content["state_dict"]
+        raise UserError(f"{where}: its record is damaged ({problem})")
+    return Provenance(**record)
 
 
 def _damage(record: dict[str, Any]) -> str | None:

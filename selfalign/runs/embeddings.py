@@ -1,15 +1,82 @@
-"""``embeddings.safetensors``: the vectors of an evaluation, from which anyone can compute its similarities."""
+"""Vectors of images and captions on disk, as safetensors."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from selfalign.errors import UserError
 from selfalign.functional.similarity import joint_embeddings
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
+
+_RECORDS: dict[str, tuple[type[ImageEmbedding] | type[CaptionEmbedding], str]] = {
+    "images": (ImageEmbedding, "views"),
+    "captions": (CaptionEmbedding, "vector"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The vectors of a gallery of images or of captions, of one model or of each model of an ensemble.
+
+    Attributes:
+        parts: one record a model: :class:`ImageEmbedding` with ``views`` (N, V, D) and ``context`` (N, 2·D) or
+            ``None``, or :class:`CaptionEmbedding` with ``vector`` (M, D) and ``context`` (M, 2·D) or ``None``; fp32.
+        models: identity of each model, so that vectors of different models are never compared.
+    """
+
+    parts: tuple[ImageEmbedding | CaptionEmbedding, ...]
+    models: tuple[str, ...]
+
+    def __len__(self) -> int:
+        part = self.parts[0]
+        return len(part.views if isinstance(part, ImageEmbedding) else part.vector)
+
+    @property
+    def kind(self) -> str:
+        """``"images"`` or ``"captions"``."""
+        return "images" if isinstance(self.parts[0], ImageEmbedding) else "captions"
+
+    def save(self, path: str | Path) -> None:
+        """Write them as safetensors: ``0.views`` or ``0.vector``, ``0.context``, then ``1.`` … of an ensemble."""
+        tensors = {
+            f"{number}.{name}": values.contiguous()
+            for number, part in enumerate(self.parts)
+            for name, values in vars(part).items()
+            if values is not None
+        }
+        save_file(tensors, path, {"kind": self.kind, "models": json.dumps(self.models)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Embeddings:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            UserError: if the file is missing, damaged, or of something else.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                described = file.metadata() or {}
+                models = tuple(json.loads(described["models"]))
+                record, first = _RECORDS[described["kind"]]
+                names = set(file.keys())
+                parts = tuple(
+                    record(
+                        file.get_tensor(f"{number}.{first}"),
+                        file.get_tensor(f"{number}.context") if f"{number}.context" in names else None,
+                    )
+                    for number in range(len(models))
+                )
+        except Exception as error:  # the library raises types of its own
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise UserError(f"embeddings {path}: cannot be read ({reason})") from error
+        return cls(parts, models)
 
 
 def save_embeddings(pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,12 @@ import numpy as np
 import yaml
 
 from selfalign.errors import UserError
-from selfalign.files.regular_files import read_regular
 from selfalign.runs.jobs import read_jobs
-from selfalign.runs.ranks import NAME, ProtocolRanks, QueryRanks, read_ranks
-from selfalign.runs.results import RECALLS
+from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
+from selfalign.runs.results import RECALLS, read_results
 
 RSUM = "rsum"
 _DEPTHS = (1, 5, 10)
-_LARGEST_RESULTS = 16 * 2**20
 _EVALUATE_AGAIN = "evaluate its checkpoint again: python eval.py checkpoints=[RUN/checkpoints/best.ckpt]"
 
 
@@ -110,7 +107,7 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: if a file is missing or damaged, or the two disagree.
     """
-    record = _read_record(folder / "results.json")
+    record = read_results(folder / "results.json")
     if "models" not in record or not (folder / NAME).exists():
         raise UserError(f"run {folder}: keeps no ranks, it is of an earlier version; {_EVALUATE_AGAIN}")
     ranks = read_ranks(folder / NAME)
@@ -140,19 +137,6 @@ def read_run(folder: Path) -> Run:
         np.bincount(ranks.image_of_caption),
         measured,
     )
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(read_regular(path, "results", _LARGEST_RESULTS).decode())
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"results {path}: damaged, not JSON ({reason})") from error
-    if not isinstance(record, dict):
-        raise UserError(f"results {path}: damaged, expected named values")
-    return record
 
 
 def _figures(result: Mapping[str, Any]) -> dict[str, float]:

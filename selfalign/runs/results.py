@@ -9,7 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from selfalign.errors import UserError
+from selfalign.files.regular_files import read_regular
+
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
+_LARGEST_RESULTS = 16 * 2**20
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
 
 
@@ -44,6 +48,24 @@ def save_results(record: dict[str, Any], path: Path) -> None:
     temporary = path.with_suffix(".json.partial")
     temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What :func:`save_results` wrote.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        record = json.loads(read_regular(path, "results", _LARGEST_RESULTS).decode())
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"results {path}: damaged, not JSON ({reason})") from error
+    if not isinstance(record, dict):
+        raise UserError(f"results {path}: damaged, expected named values")
+    return record
 
 
 def result_series(record: dict[str, Any]) -> dict[str, float]:

@@ -15,9 +15,9 @@ from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.vsrn import Vsrn
-from selfalign.engine.modules.camera import CameraModule
+from selfalign.engine.modules.camera_module import CameraModule
 from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.engine.modules.vsrn import VsrnModule
+from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.functional.similarity import joint_embeddings
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import ContextAlignmentLoss

@@ -13,7 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from selfalign.reports.leaderboard.ranking import flat
+from selfalign.reports.leaderboard.standings import flat
 from tests.configs import test_composition
 from tests.configs.test_composition import CONFIGS, LOSSES
 

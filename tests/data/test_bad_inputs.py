@@ -337,8 +337,8 @@ def test_a_large_file_is_compared_by_samples(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr("selfalign.data.checks.overlap._WHOLE_BYTES", 100)
     monkeypatch.setattr("selfalign.data.checks.overlap._ALL_IMAGES", 5)
     monkeypatch.setattr("selfalign.data.checks.overlap._SAMPLED_IMAGES", 6)
-    monkeypatch.setattr("selfalign.data.checks.arrays._WHOLE_BYTES", 100)
-    monkeypatch.setattr("selfalign.data.checks.arrays._SAMPLED_IMAGES", 6)
+    monkeypatch.setattr("selfalign.data.checks.array_checks._WHOLE_BYTES", 100)
+    monkeypatch.setattr("selfalign.data.checks.array_checks._SAMPLED_IMAGES", 6)
     trained_on(folder)
     found = Inspection(folder, boxes=True, full=False)
     for name in SPLITS:

@@ -97,8 +97,7 @@ def test_checksums_name_files_of_their_folder_only(entry: str, tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from selfalign.data.conversion.tsv_to_layout import tsv_to_layout as conversion
-from selfalign.data.conversion.tsv_to_layout import feature_files
+from selfalign.data.conversion import feature_files, tsv_to_layout
 count = 0
 def counted(function):
     def killing(*arguments):
@@ -110,12 +109,12 @@ def counted(function):
     return killing
 for name in ("write", "flush", "finish"):
     setattr(feature_files.ArrayFile, name, counted(getattr(feature_files.ArrayFile, name)))
-conversion._Journal.note = counted(conversion._Journal.note)
-conversion.write_checksums = counted(conversion.write_checksums)
-conversion._IMAGES_A_NOTE = 4
+tsv_to_layout._Journal.note = counted(tsv_to_layout._Journal.note)
+tsv_to_layout.write_checksums = counted(tsv_to_layout.write_checksums)
+tsv_to_layout._IMAGES_A_NOTE = 4
 folder = Path(sys.argv[1])
-target = conversion.Target(folder / "killed", "train", folder / "ids.txt", 3, 5)
-conversion.convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], target, lambda text: None)
+target = tsv_to_layout.Target(folder / "killed", "train", folder / "ids.txt", 3, 5)
+tsv_to_layout.convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], target, lambda text: None)
 """
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from selfalign.data.checks.arrays import check_split
+from selfalign.data.checks.array_checks import check_split
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.layout import find_split, require_distinct_files
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import RegionFeatures
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import WordTokenizer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.text import kept_text
 from selfalign.data.text.captions import TokenizedCaptions, read_captions
 from selfalign.data.text.kept_text import kept_tokens, kept_vocabulary

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.conversion.tsv_to_layout import Target, convert_tsv
 from selfalign.data.image_ids import read_image_ids
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.engine.building import build_module, build_tokenizer

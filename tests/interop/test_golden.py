@@ -21,9 +21,9 @@ from selfalign.data.dataset import Split, open_split
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
 from selfalign.engine.building import build_losses
-from selfalign.engine.modules.camera import CameraModule
+from selfalign.engine.modules.camera_module import CameraModule
 from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.engine.modules.vsrn import VsrnModule
+from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.functional.ranks import embedding_tile
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from selfalign.metrics.protocols import RetrievalResult, evaluate
-from selfalign.runs import ranks as ranks_file
+from selfalign.runs import ranks_file
 from selfalign.runs.results import save_results
 from tests.configs.test_composition import composed
 

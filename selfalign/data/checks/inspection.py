@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from selfalign.data.checks.arrays import box_findings, feature_findings
+from selfalign.data.checks.array_checks import box_findings, feature_findings
 from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.checks.text import caption_findings, id_findings
 from selfalign.data.layout import SplitFiles, find_split, require_distinct_files
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
 from selfalign.data.text.captions import caption_lines, refused_caption
 from selfalign.errors import UserError

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from selfalign.data.checks.checksums import write_checksums
 from selfalign.data.conversion.feature_files import ArrayFile, as_dtype
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.errors import UserError
 
 _TINY = float(np.finfo(np.float32).tiny)

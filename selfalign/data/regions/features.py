@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from selfalign.data.regions.arrays import DiskArray
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.errors import UserError
 
 CAPTIONS_PER_IMAGE = 5
@@ -109,9 +109,21 @@ class BoxPositions:
 
     def rows(self, images: np.ndarray) -> np.ndarray:
         """(B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area."""
-        boxes, sizes = self.raw(images)
-        corner, extent = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
-        shares = np.concatenate([corner, extent], axis=-1) / np.tile(sizes, 2)[:, None]
-        aspect = extent[..., :1] / extent[..., 1:]
-        area = extent.prod(axis=-1, keepdims=True) / sizes.prod(axis=-1)[:, None, None]
-        return np.concatenate([shares, aspect, area], axis=-1, dtype=np.float32)
+        return box_positions(*self.raw(images))
+
+
+def box_positions(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Where regions are in their image (METHOD section 3).
+
+    Args:
+        boxes: (B, R, 4), x1 y1 x2 y2 in pixels.
+        sizes: (B, 2), width and height of the images in pixels.
+
+    Returns:
+        (B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area.
+    """
+    corner, extent = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
+    shares = np.concatenate([corner, extent], axis=-1) / np.tile(sizes, 2)[:, None]
+    aspect = extent[..., :1] / extent[..., 1:]
+    area = extent.prod(axis=-1, keepdims=True) / sizes.prod(axis=-1)[:, None, None]
+    return np.concatenate([shares, aspect, area], axis=-1, dtype=np.float32)

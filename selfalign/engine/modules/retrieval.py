@@ -112,7 +112,11 @@ class RetrievalModule(pl.LightningModule):
     # Training
 
     def on_fit_start(self) -> None:
-        """Give every process its own dropout; what they share was drawn before."""
+        """Set training modes, which Lightning leaves as it finds them, and give every process its own dropout.
+
+        transformers returns pretrained models in evaluation mode. What the processes share was drawn before.
+        """
+        self.train()
         torch.manual_seed(torch.initial_seed() + current().rank)
 
     def loss_terms(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from selfalign.errors import UserError
+from selfalign.reports.comparison.compared_settings import ComparedSetting, differences, group, shared_protocol
 from selfalign.reports.comparison.resampling import (
     RelabellingTest,
     bootstrap,
@@ -19,8 +20,7 @@ from selfalign.reports.comparison.resampling import (
     relabelling,
     sign_flip_p,
 )
-from selfalign.reports.comparison.settings import Setting, differences, group, shared_protocol
-from selfalign.reports.leaderboard.ranking import Spread
+from selfalign.reports.leaderboard.standings import Spread
 from selfalign.runs.reading import RSUM, Run
 from selfalign.runs.results import RECALLS
 
@@ -39,7 +39,7 @@ class Summary:
         intervals: 95 % bootstrap intervals of the means.
     """
 
-    setting: Setting
+    setting: ComparedSetting
     figures: Mapping[str, Spread]
     intervals: Mapping[str, tuple[float, float]]
 
@@ -59,8 +59,8 @@ class Difference:
         differs: the keys in which the configurations differ.
     """
 
-    setting: Setting
-    baseline: Setting
+    setting: ComparedSetting
+    baseline: ComparedSetting
     rsum: float
     interval: tuple[float, float]
     p: float
@@ -95,7 +95,7 @@ class Comparison:
     seed: int
     commits: tuple[str, ...]
     summaries: tuple[Summary, ...]
-    baseline: Setting
+    baseline: ComparedSetting
     differences: tuple[Difference, ...]
 
 
@@ -147,13 +147,18 @@ def compare(
     )
 
 
-def _summary(setting: Setting, drawn: np.ndarray) -> Summary:
+def _summary(setting: ComparedSetting, drawn: np.ndarray) -> Summary:
     figures = {figure: Spread.of([run[figure] for run in setting.figures]) for figure in FIGURES}
     return Summary(setting, figures, {name: interval(column) for name, column in zip(FIGURES, drawn.T, strict=True)})
 
 
 def _difference(
-    setting: Setting, baseline: Setting, found: tuple[float, float], captions: np.ndarray, draws: int, seed: int
+    setting: ComparedSetting,
+    baseline: ComparedSetting,
+    found: tuple[float, float],
+    captions: np.ndarray,
+    draws: int,
+    seed: int,
 ) -> Difference:
     one, other = ([run[RSUM] for run in side.figures] for side in (setting, baseline))
     p = sign_flip_p(contributions(setting.hits, baseline.hits, captions), draws, seed)
@@ -169,7 +174,7 @@ def _difference(
     )
 
 
-def _baseline(settings: Sequence[Setting], against: str | None) -> Setting:
+def _baseline(settings: Sequence[ComparedSetting], against: str | None) -> ComparedSetting:
     if against is None:
         plain = [setting for setting in settings if setting.name.split()[1:2] == ["baseline"]]
         return plain[0] if len(plain) == 1 else settings[0]

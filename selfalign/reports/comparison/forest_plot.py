@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from selfalign.errors import UserError
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
-from selfalign.reports.comparison.tables import probability, signed, span, spread
+from selfalign.reports.comparison.comparison_table import probability, signed, span, spread
 from selfalign.runs.reading import RSUM
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _ROW = 0.42
 """Inches."""
 
 
-def save_chart(comparison: Comparison, path: Path) -> None:
+def save_forest_plot(comparison: Comparison, path: Path) -> None:
     """Draw it.
 
     Raises:

@@ -19,8 +19,8 @@ from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile
 from selfalign.metrics.protocols import evaluate
 from selfalign.reports.comparison.comparing import FIGURES, Comparison, compare
-from selfalign.reports.comparison.tables import latex, markdown, probability, sentence, signed, span, text
-from selfalign.runs.ranks import NAME
+from selfalign.reports.comparison.comparison_table import latex, markdown, probability, sentence, signed, span, text
+from selfalign.runs.ranks_file import NAME
 from selfalign.runs.reading import read_run, read_runs
 from selfalign.runs.results import RECALLS
 from tests.runs.made_runs import configuration, ranked, sweep, write_run

@@ -6,18 +6,18 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfalign.reports.leaderboard.ranking import SELECTION, Leaderboard, Spread
+from selfalign.reports.leaderboard.standings import SELECTION, Leaderboard, Spread
 from selfalign.runs.results import RECALLS
 
 
 def save_csv(board: Leaderboard, path: Path) -> None:
     """Write every figure of every row, unrounded."""
-    names = list(dict.fromkeys(name for setting in board.settings for name in setting.figures))
+    names = list(dict.fromkeys(name for setting in board.rows for name in setting.figures))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         columns = [f"{name}_{part}" for name in map(_column, names) for part in ("mean", "std")]
         writer.writerow(["best", *board.keys, "seeds_done", "seeds", "state", *columns])
-        for place, setting in enumerate(board.settings):
+        for place, setting in enumerate(board.rows):
             done = [str(job.seed) for job in setting.jobs if job.state == "done"]
             cells = [cell for name in names for cell in _cells(setting.figures.get(name))]
             best = "yes" if place in board.best else ""
@@ -40,7 +40,7 @@ def table(board: Leaderboard) -> str:
     header = ["", *(short_key(key, board.keys) for key in board.keys), "seeds", "val", "test rsum"]
     header += ["i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10"]
     rows = [header]
-    for place, setting in enumerate(board.settings):
+    for place, setting in enumerate(board.rows):
         mark = "*" if place in board.best else ""
         start = [mark, *map(short_value, setting.values.values()), f"{setting.done}/{len(setting.jobs)}"]
         if setting.selection is None:
@@ -56,14 +56,14 @@ def table(board: Leaderboard) -> str:
 def _caption(board: Leaderboard) -> list[str]:
     jobs = board.jobs
     done = [job for job in jobs if job.state == "done"]
-    lines = ["", f"leaderboard: {len(board.settings)} settings, {len(done)} of {len(jobs)} jobs done"]
+    lines = ["", f"leaderboard: {len(board.rows)} settings, {len(done)} of {len(jobs)} jobs done"]
     lines += [
         "ranked by val, the validation R@1 + R@5 of both directions of each job's best checkpoint; * best",
         "test figures do not rank; mean ± sample standard deviation over seeds",
     ]
-    if len({setting.gallery for setting in board.settings if setting.selection}) > 1:
+    if len({setting.gallery for setting in board.rows if setting.selection}) > 1:
         lines.append("the settings were validated on different data, which do not compare: the best of each is marked")
-    seeds = {setting.done for setting in board.settings if setting.selection}
+    seeds = {setting.done for setting in board.rows if setting.selection}
     if len(seeds) > 1:
         lines.append(f"* is among the settings with the most seeds done ({max(seeds)})")
     commits = {job.results["git_commit"] for job in done if job.results is not None}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfalign.reports.leaderboard.ranking import Leaderboard, Setting, Spread
-from selfalign.reports.leaderboard.tables import short_key, short_value
+from selfalign.reports.leaderboard.leaderboard_table import short_key, short_value
+from selfalign.reports.leaderboard.standings import Leaderboard, Spread, Standing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +22,12 @@ _MOST_TICKS = 10
 _LIGHT = 0.45  # of the range of colours; darker ones take white letters
 
 
-def save_chart(board: Leaderboard, path: Path) -> None:
+def save_leaderboard_chart(board: Leaderboard, path: Path) -> None:
     """Draw the validation figures, and mark the best; nothing is drawn where no job is done."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = [setting for setting in board.settings if setting.selection]
+    rows = [setting for setting in board.rows if setting.selection]
     if not rows:
         return
     figure = Figure(layout="constrained")
@@ -43,15 +43,15 @@ def save_chart(board: Leaderboard, path: Path) -> None:
 
 def _is_grid(board: Leaderboard) -> bool:
     """Two keys whose pairs of values are mostly there; the values that a search draws make no grid."""
-    if len(board.keys) != 2 or len({setting.gallery for setting in board.settings if setting.selection}) > 1:
+    if len(board.keys) != 2 or len({setting.gallery for setting in board.rows if setting.selection}) > 1:
         return False
     cells = math.prod(len(_levels(board, key)) for key in board.keys)
-    return len(board.settings) >= _FULL_GRID * cells and min(len(_levels(board, key)) for key in board.keys) > 1
+    return len(board.rows) >= _FULL_GRID * cells and min(len(_levels(board, key)) for key in board.keys) > 1
 
 
 def _levels(board: Leaderboard, key: str) -> list[str]:
     """The values of a key: numbers by size, then words as they come."""
-    values = dict.fromkeys(setting.values[key] for setting in board.settings)
+    values = dict.fromkeys(setting.values[key] for setting in board.rows)
     return sorted(values, key=lambda value: (0, float(value)) if _is_number(value) else (1, 0.0))
 
 
@@ -63,7 +63,7 @@ def _is_number(value: str) -> bool:
 
 
 def _title(figure: Figure, board: Leaderboard) -> None:
-    counts = {setting.done for setting in board.settings if setting.selection}
+    counts = {setting.done for setting in board.rows if setting.selection}
     seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
     spread = "one seed each" if counts == {1} else f"mean ± standard deviation over {seeds} seeds"
     figure.suptitle(f"{_MEASURE}\n{spread}; ★ best", fontsize=10)
@@ -73,7 +73,7 @@ def _heat_map(figure: Figure, board: Leaderboard) -> None:
     across, down = board.keys[1], board.keys[0]
     columns, rows = _levels(board, across), _levels(board, down)
     figure.set_size_inches(2.6 + 1.15 * len(columns), 1.7 + 0.75 * len(rows))
-    places = {(setting.values[down], setting.values[across]): place for place, setting in enumerate(board.settings)}
+    places = {(setting.values[down], setting.values[across]): place for place, setting in enumerate(board.rows)}
     means = [[_mean(board, places.get((row, column))) for column in columns] for row in rows]
     axes = figure.subplots()
     axes.set_facecolor("#e6e6e6")
@@ -82,7 +82,7 @@ def _heat_map(figure: Figure, board: Leaderboard) -> None:
     for y, row in enumerate(rows):
         for x, column in enumerate(columns):
             place = places.get((row, column))
-            setting = None if place is None else board.settings[place]
+            setting = None if place is None else board.rows[place]
             light = setting is None or setting.selection is None or setting.selection.mean > low + _LIGHT * (high - low)
             axes.text(
                 x,
@@ -108,18 +108,18 @@ def _heat_map(figure: Figure, board: Leaderboard) -> None:
 
 def _colour_range(board: Leaderboard) -> tuple[float, float]:
     """From the lowest mean to the highest, or wider: a difference within the spread over seeds must not look large."""
-    spreads = [setting.selection for setting in board.settings if setting.selection is not None]
+    spreads = [setting.selection for setting in board.rows if setting.selection is not None]
     low, high = min(spread.mean for spread in spreads), max(spread.mean for spread in spreads)
     missing = max(max(2 * (spread.deviation or 0.0) for spread in spreads) - (high - low), 0.0)
     return low - missing / 2, high + missing / 2
 
 
 def _mean(board: Leaderboard, place: int | None) -> float:
-    selection = None if place is None else board.settings[place].selection
+    selection = None if place is None else board.rows[place].selection
     return math.nan if selection is None else selection.mean
 
 
-def _cell(setting: Setting | None, best: bool) -> str:
+def _cell(setting: Standing | None, best: bool) -> str:
     if setting is None:
         return ""
     if setting.selection is None:
@@ -137,7 +137,7 @@ def _lines(figure: Figure, board: Leaderboard) -> None:
     axes = figure.subplots()
     shown = [
         (float(row.values[key]), row.selection, place in board.best, short_value(row.values[key]))
-        for place, row in enumerate(board.settings)
+        for place, row in enumerate(board.rows)
         if row.selection is not None
     ]
     shown.sort(key=lambda item: item[0])
@@ -154,7 +154,7 @@ def _lines(figure: Figure, board: Leaderboard) -> None:
     if len(xs) <= _MOST_TICKS:
         axes.set_xticks(xs, [label for *_, label in shown])
         axes.minorticks_off()
-    without = [f"{row.values[key]} ({row.jobs[0].state})" for row in board.settings if row.selection is None]
+    without = [f"{row.values[key]} ({row.jobs[0].state})" for row in board.rows if row.selection is None]
     axes.set(
         xlabel=key + (f"\nwithout a figure: {', '.join(without)}" if without else ""),
         ylabel="R@1 + R@5, both directions",
@@ -165,7 +165,7 @@ def _lines(figure: Figure, board: Leaderboard) -> None:
 
 def _points(figure: Figure, board: Leaderboard) -> None:
     """One line a setting, the best at the top."""
-    shown = board.settings[:_MOST_POINTS]
+    shown = board.rows[:_MOST_POINTS]
     labels = [_label(setting, board.keys) for setting in shown]
     figure.set_size_inches(5 + 0.075 * max(map(len, labels)), 1.6 + 0.32 * len(shown))
     axes = figure.subplots()
@@ -180,8 +180,8 @@ def _points(figure: Figure, board: Leaderboard) -> None:
     axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="R@1 + R@5, both directions")
     axes.grid(alpha=0.3)
     _title(figure, board)
-    if len(shown) < len(board.settings):
-        axes.set_ylabel(f"the first {len(shown)} of {len(board.settings)} settings")
+    if len(shown) < len(board.rows):
+        axes.set_ylabel(f"the first {len(shown)} of {len(board.rows)} settings")
 
 
 def _point(axes: Axes, place: int, spread: Spread, *, best: bool) -> None:
@@ -196,5 +196,5 @@ def _point(axes: Axes, place: int, spread: Spread, *, best: bool) -> None:
     )
 
 
-def _label(setting: Setting, keys: Sequence[str]) -> str:
+def _label(setting: Standing, keys: Sequence[str]) -> str:
     return ", ".join(f"{short_key(key, keys)} {short_value(setting.values[key])}" for key in keys) or "all settings"

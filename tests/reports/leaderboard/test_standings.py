@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfalign.reports.leaderboard.ranking import Leaderboard, rank
-from selfalign.reports.leaderboard.tables import save_csv, short_key, short_value, table
+from selfalign.reports.leaderboard.leaderboard_table import save_csv, short_key, short_value, table
+from selfalign.reports.leaderboard.standings import Leaderboard, rank
 from selfalign.runs.jobs import SweepJob
 from tests.runs.made_jobs import DATA, NOWHERE, done, failed, weighted
 
@@ -17,16 +17,16 @@ WEIGHT = "loss.concept.weight"
 
 
 def order(board: Leaderboard, key: str = WEIGHT) -> list[str]:
-    return [setting.values[key] for setting in board.settings]
+    return [setting.values[key] for setting in board.rows]
 
 
 def best(board: Leaderboard, key: str = WEIGHT) -> set[str]:
-    return {board.settings[place].values[key] for place in board.best}
+    return {board.rows[place].values[key] for place in board.best}
 
 
 def test_mean_and_deviation_are_numpy_s() -> None:
     figures = list(np.random.default_rng(0).uniform(100, 300, 5))
-    (setting,) = rank(weighted({"1": figures})).settings
+    (setting,) = rank(weighted({"1": figures})).rows
     assert setting.selection is not None
     assert setting.selection.mean == pytest.approx(np.mean(figures), rel=1e-14)
     assert setting.selection.deviation == pytest.approx(np.std(figures, ddof=1), rel=1e-14)
@@ -34,7 +34,7 @@ def test_mean_and_deviation_are_numpy_s() -> None:
 
 
 def test_one_seed_has_no_deviation() -> None:
-    (setting,) = rank(weighted({"1": [10.0]})).settings
+    (setting,) = rank(weighted({"1": [10.0]})).rows
     assert str(setting.selection) == "10.0 ± –"
 
 
@@ -72,7 +72,7 @@ def test_a_setting_without_a_figure_is_a_last_row_that_says_why() -> None:
 
 def test_a_failed_seed_is_told_beside_the_figures_of_the_others() -> None:
     board = rank([*weighted({"1": [10.0, 12.0]}), failed({WEIGHT: "1", "seed": "3"}, "out of memory")])
-    (setting,) = board.settings
+    (setting,) = board.rows
     assert (setting.done, len(setting.jobs), setting.trouble) == (2, 3, "1 failed: out of memory")
     assert table(board).splitlines()[-1].endswith("1 failed: out of memory")
 
@@ -80,24 +80,24 @@ def test_a_failed_seed_is_told_beside_the_figures_of_the_others() -> None:
 @pytest.mark.parametrize("jobs", [("typed", "not"), ("not", "typed")])
 def test_the_default_seed_counts_once_typed_or_not(jobs: tuple[str, str]) -> None:
     made = {"typed": done({WEIGHT: "1", "seed": "1024"}, 10.0), "not": done({WEIGHT: "1"}, 10.0)}
-    (setting,) = rank([made[name] for name in jobs]).settings
+    (setting,) = rank([made[name] for name in jobs]).rows
     assert (setting.done, setting.selection.count if setting.selection else 0) == (1, 1)
     other = rank([made["not"], done({WEIGHT: "1", "seed": "7"}, 12.0)])  # the negative control
-    assert other.settings[0].done == 2
+    assert other.rows[0].done == 2
 
 
 def test_results_of_edited_defaults_are_rows_of_their_own() -> None:
     jobs = [done({WEIGHT: "1", "seed": "1"}, 10.0), done({WEIGHT: "1", "seed": "2"}, 20.0, training={"epochs": 9})]
     board = rank(jobs)
-    assert [setting.values for setting in board.settings] == [{"training.epochs": "9"}, {"training.epochs": "3"}]
-    assert all(setting.done == 1 for setting in board.settings)
+    assert [setting.values for setting in board.rows] == [{"training.epochs": "9"}, {"training.epochs": "3"}]
+    assert all(setting.done == 1 for setting in board.rows)
 
 
 def test_edited_defaults_are_a_column_even_where_no_setting_was_run_twice() -> None:
     """An interrupted sweep whose defaults were edited before it went on: the rows must not seem to compare."""
     board = rank([done({WEIGHT: "1"}, 10.0), done({WEIGHT: "2"}, 20.0, training={"epochs": 9})])
     assert board.keys == (WEIGHT, "training.epochs")
-    assert [tuple(setting.values.values()) for setting in board.settings] == [("2", "9"), ("1", "3")]
+    assert [tuple(setting.values.values()) for setting in board.rows] == [("2", "9"), ("1", "3")]
     assert "training.epochs" in table(board)
 
 

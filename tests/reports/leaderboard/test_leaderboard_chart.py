@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from selfalign.reports.leaderboard import pictures as chart
-from selfalign.reports.leaderboard.ranking import rank
+from selfalign.reports.leaderboard import leaderboard_chart as chart
+from selfalign.reports.leaderboard.standings import rank
 from selfalign.runs.jobs import SweepJob
 from tests.runs.made_jobs import DATA, done, failed, weighted
 
@@ -66,14 +66,14 @@ def test_what_was_swept_decides_the_kind(case: str, tmp_path: Path, monkeypatch:
     for kind in ("_heat_map", "_lines", "_points"):
         draw = getattr(chart, kind)
         monkeypatch.setattr(chart, kind, lambda *args, kind=kind, draw=draw: (drawn.append(kind), draw(*args)))
-    chart.save_chart(rank(jobs), tmp_path / "chart.png")
+    chart.save_leaderboard_chart(rank(jobs), tmp_path / "chart.png")
     assert drawn == [expected]
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "chart.png").stat().st_size > 5000
 
 
 def test_nothing_is_drawn_where_nothing_is_done(tmp_path: Path) -> None:
-    chart.save_chart(rank([failed({CONCEPT: "1"}, "reason")]), tmp_path / "chart.png")
+    chart.save_leaderboard_chart(rank([failed({CONCEPT: "1"}, "reason")]), tmp_path / "chart.png")
     assert not (tmp_path / "chart.png").exists()
 
 
@@ -82,7 +82,7 @@ def test_the_cells_of_a_heat_map_are_the_means_in_the_order_of_the_values(
 ) -> None:
     jobs = grid(("1", "2", "10"), ("0.5", "1"))
     jobs = [*jobs[3:], failed({CONCEPT: "1", CONTEXT: "0.5", "seed": "1"}, "reason")]
-    chart.save_chart(rank(jobs), tmp_path / "chart.png")
+    chart.save_leaderboard_chart(rank(jobs), tmp_path / "chart.png")
     axes = figures[0].axes[0]
     expected = np.array([[np.nan, 1.2], [10.2, 11.2], [20.2, 21.2]])
     np.testing.assert_allclose(np.asarray(axes.images[0].get_array().filled(np.nan)), expected)
@@ -97,7 +97,7 @@ def test_the_cells_of_a_heat_map_are_the_means_in_the_order_of_the_values(
 
 def test_lines_show_the_means_over_the_values_and_name_what_failed(figures: list[Figure], tmp_path: Path) -> None:
     jobs = [*weighted({"2": [3.0, 5.0], "0.5": [1.0, 2.0], "1": [6.0, 8.0]}), failed({CONCEPT: "-1"}, "reason")]
-    chart.save_chart(rank(jobs), tmp_path / "chart.png")
+    chart.save_leaderboard_chart(rank(jobs), tmp_path / "chart.png")
     axes = figures[0].axes[0]
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0.5, 1.5], [1, 7], [2, 4]])
     assert "without a figure: -1 (failed)" in axes.get_xlabel()
@@ -114,6 +114,6 @@ def test_a_difference_within_the_spread_over_seeds_is_no_difference_of_colour(
         for column in "12"
         for seed, off in spread.items()
     ]
-    chart.save_chart(rank(jobs), tmp_path / "chart.png")
+    chart.save_leaderboard_chart(rank(jobs), tmp_path / "chart.png")
     low, high = figures[0].axes[0].images[0].get_clim()
     assert high - low == pytest.approx(20.0)

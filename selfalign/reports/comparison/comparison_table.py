@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
-from selfalign.reports.leaderboard.ranking import Spread
+from selfalign.reports.leaderboard.standings import Spread
 from selfalign.runs.reading import RSUM
 from selfalign.runs.results import RECALLS
 

@@ -35,7 +35,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Standing:
     """One row: jobs that differ in nothing but their seed.
 
     Attributes:
@@ -72,22 +72,22 @@ class Setting:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Settings, the best first, those without any figure last.
+    """Rows, the best first, those without any figure last.
 
     Attributes:
         keys: what was swept, the seed apart.
-        settings: rows.
-        best: places in ``settings`` of the best one of every gallery.
+        rows: one a setting.
+        best: places in ``rows`` of the best one of every gallery.
     """
 
     keys: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    rows: tuple[Standing, ...]
     best: frozenset[int]
 
     @property
     def jobs(self) -> list[SweepJob]:
         """Jobs of all rows."""
-        return [job for setting in self.settings for job in setting.jobs]
+        return [job for setting in self.rows for job in setting.jobs]
 
 
 def rank(jobs: Sequence[SweepJob]) -> Leaderboard:
@@ -97,7 +97,7 @@ def rank(jobs: Sequence[SweepJob]) -> Leaderboard:
     the mean of three.
     """
     groups = [_one_a_seed(group) for group in _by_setting(jobs)]
-    rows = [_setting(values, group) for values, group in zip(_values(_swept(jobs), groups), groups, strict=True)]
+    rows = [_standing(values, group) for values, group in zip(_values(_swept(jobs), groups), groups, strict=True)]
     rows.sort(key=lambda row: (row.gallery if row.selection else "~", -row.selection.mean if row.selection else 0.0))
     standing = {place: (row.gallery, row.done, row.selection.mean) for place, row in enumerate(rows) if row.selection}
     best = {
@@ -178,13 +178,13 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _setting(values: dict[str, str], jobs: tuple[SweepJob, ...]) -> Setting:
+def _standing(values: dict[str, str], jobs: tuple[SweepJob, ...]) -> Standing:
     records = [job.results for job in jobs if job.results is not None]
     rows = [_figures(record) for record in records]
     names = dict.fromkeys(name for row in rows for name in row)
     figures = {name: Spread.of([row[name] for row in rows if name in row]) for name in names}
     data: dict[str, Any] = next((job.config["data"] for job in jobs if job.config is not None), {})
-    return Setting(values, jobs, figures, json.dumps([data.get(name) for name in _GALLERY]))
+    return Standing(values, jobs, figures, json.dumps([data.get(name) for name in _GALLERY]))
 
 
 def _figures(record: dict[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from selfalign.errors import UserError
-from selfalign.runs.ranks import NAME, fingerprint, read_ranks
+from selfalign.runs.ranks_file import NAME, fingerprint, read_ranks
 from tests.runs.made_runs import IMAGES, ranked, write_run
 
 

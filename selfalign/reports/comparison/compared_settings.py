@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from selfalign.errors import UserError
-from selfalign.reports.leaderboard.ranking import NOT_GIVEN, flat
-from selfalign.reports.leaderboard.tables import short_key, short_value
+from selfalign.reports.leaderboard.leaderboard_table import short_key, short_value
+from selfalign.reports.leaderboard.standings import NOT_GIVEN, flat
 from selfalign.runs.reading import Run
 
 WITHOUT_EFFECT = frozenset(
@@ -40,7 +40,7 @@ _WEIGHTS = ("loss.concept.weight", "loss.context.weight")
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class ComparedSetting:
     """Runs of one setting, one a seed, under one protocol.
 
     Attributes:
@@ -84,7 +84,7 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def group(runs: Sequence[Run], protocol: str) -> list[Setting]:
+def group(runs: Sequence[Run], protocol: str) -> list[ComparedSetting]:
     """Settings in the order of their first runs.
 
     Raises:
@@ -99,7 +99,7 @@ def group(runs: Sequence[Run], protocol: str) -> list[Setting]:
     rows = list(groups.values())
     names = _names([(_base_name(members[0]), _keys(members[0])) for members in rows])
     return [
-        Setting(
+        ComparedSetting(
             name,
             tuple(members),
             _keys(members[0]),
@@ -128,7 +128,7 @@ def shared_protocol(runs: Sequence[Run], wanted: str | None) -> str:
     return shared[0]
 
 
-def differences(one: Setting, other: Setting) -> list[str]:
+def differences(one: ComparedSetting, other: ComparedSetting) -> list[str]:
     """What the configurations of two settings differ in, as ``key: other's value → one's value``."""
     backbones = one.keys.get("backbone.name") == other.keys.get("backbone.name")
     keys = dict.fromkeys([*other.keys, *one.keys])

@@ -15,8 +15,8 @@ from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError
 from selfalign.functional.ranks import embedding_tile
 from selfalign.metrics.protocols import RetrievalResult, evaluate
-from selfalign.reports.published import NOT_RUN, Match, markdown, match, published, text
-from selfalign.runs.ranks import fingerprint
+from selfalign.reports.published_table import NOT_RUN, Match, markdown, match, published, text
+from selfalign.runs.ranks_file import fingerprint
 from selfalign.runs.reading import read_runs
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 from tests.runs.made_runs import configuration, ranked, write_run

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from selfalign.reports.comparison.settings import model_keys, model_name, require_distinct_seeds
-from selfalign.reports.comparison.tables import aligned, markdown_table, spread
-from selfalign.reports.leaderboard.ranking import NOT_GIVEN, Spread
+from selfalign.reports.comparison.compared_settings import model_keys, model_name, require_distinct_seeds
+from selfalign.reports.comparison.comparison_table import aligned, markdown_table, spread
+from selfalign.reports.leaderboard.standings import NOT_GIVEN, Spread
 from selfalign.runs.reading import RSUM, Run
 from selfalign.runs.results import RECALLS
 

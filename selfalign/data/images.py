@@ -1,0 +1,91 @@
+"""Images alone, without captions: batches of region features from a folder or from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from selfalign.data.dataset import open_positions
+from selfalign.data.layout import find_split
+from selfalign.data.regions.features import RegionFeatures, box_positions
+from selfalign.data.text.captions import caption_lines
+from selfalign.errors import UserError
+from selfalign.structures import ImageBatch
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRows:
+    """N images to encode.
+
+    Attributes:
+        count: N.
+        width: F of their regions.
+        batch: rows (B,) → their batch.
+    """
+
+    count: int
+    width: int
+    batch: Callable[[np.ndarray], ImageBatch]
+
+
+def images_on_disk(root: Path, split: str, *, boxes: bool) -> ImageRows:
+    """The images of a split in SCAN's layout.
+
+    Args:
+        root: the folder.
+        split: its name.
+        boxes: whether positions are needed.
+
+    Raises:
+        UserError: if files are missing, broken, or do not fit each other.
+    """
+    files = find_split(root, split)
+    features = RegionFeatures(files.features, sum(1 for _ in caption_lines(files.captions)))
+    positions = open_positions(files, features) if boxes else None
+
+    def batch(rows: np.ndarray) -> ImageBatch:
+        return _batch(features.rows(rows), None if positions is None else positions.rows(rows), rows)
+
+    return ImageRows(features.images, features.width, batch)
+
+
+def images_in_memory(images: Any, boxes: Any = None, sizes: Any = None) -> ImageRows:
+    """Images given as arrays.
+
+    Args:
+        images: (N, R, F) region features.
+        boxes: (N, R, 4), x1 y1 x2 y2 in pixels; ``None`` where positions are not needed.
+        sizes: (N, 2), width and height in pixels, beside ``boxes``.
+
+    Raises:
+        UserError: if they do not fit each other, or hold values that are not finite.
+    """
+    features = np.asarray(images)
+    if features.ndim != 3 or not features.size or features.dtype.kind != "f":
+        raise UserError(f"images: expected floats (N, R, F), got {features.dtype} of shape {features.shape}")
+    if not np.isfinite(features).all():
+        raise UserError("images: some values are not finite")
+    positions = None
+    if boxes is not None:
+        corners, extents = np.asarray(boxes, np.float32), np.asarray(sizes, np.float32)
+        expected = ((*features.shape[:2], 4), (len(features), 2))
+        if (corners.shape, extents.shape) != expected:
+            raise UserError(
+                f"images: expected boxes {expected[0]} and sizes {expected[1]}, got {corners.shape} and {extents.shape}"
+            )
+        positions = box_positions(corners, extents)
+    return ImageRows(
+        len(features),
+        features.shape[2],
+        lambda rows: _batch(features[rows], None if positions is None else positions[rows], rows),
+    )
+
+
+def _batch(regions: np.ndarray, positions: np.ndarray | None, rows: np.ndarray) -> ImageBatch:
+    places = None if positions is None else torch.from_numpy(positions)
+    return ImageBatch(torch.from_numpy(regions), places, torch.from_numpy(rows))

@@ -1,0 +1,118 @@
+"""Saved models → modules in evaluation mode: checkpoints, run folders, exported folders, names at a hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor, uint8
+
+from selfalign.data.text.tokenizers import CaptionTokenizer
+from selfalign.engine.building import rebuild_module, require_described_sizes
+from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.errors import UserError
+from selfalign.files.regular_files import read_regular
+from selfalign.runs.checkpoint import Provenance, read_checkpoint
+from selfalign.runs.exported import BLUEPRINT, WEIGHTS, blueprint_from
+
+_LARGEST_BLUEPRINT = 64 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A trained model.
+
+    Attributes:
+        module: in evaluation mode, on the CPU.
+        tokenizer: of its captions.
+        provenance: from which it was rebuilt.
+        source: the file or folder that it came from.
+    """
+
+    module: RetrievalModule
+    tokenizer: CaptionTokenizer
+    provenance: Provenance
+    source: Path
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether its image tower reads where regions are."""
+        return self.provenance.bert is not None
+
+    @property
+    def padded_length(self) -> int | None:
+        """Fixed width of caption batches under ``padding=paper``; ``None`` for the longest of each batch."""
+        return self.provenance.config["backbone"]["bert"]["maximum_length"] if self.needs_boxes else None
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its settings and weights: two models with one identity give the same embeddings."""
+        digest = hashlib.sha256(json.dumps(self.provenance.to_dict(), sort_keys=True).encode())
+        for name, values in sorted(self.module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(values.detach().cpu().contiguous().flatten().view(dtype=uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def restore(source: str | Path) -> Restored:
+    """A trained model.
+
+    Args:
+        source: a run folder, a checkpoint of train.py, a folder of ``selfalign export``, or a hub's ``user/name``.
+
+    Raises:
+        UserError: if it is none of these, or damaged.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        run = path / "checkpoints" / "best.ckpt"
+        return _of_folder(path) if (path / BLUEPRINT).is_file() else _of_checkpoint(run if run.is_file() else path)
+    if path.exists() or path.suffix or not _is_hub_name(str(source)):
+        return _of_checkpoint(path)
+    return _of_folder(_downloaded(str(source)))
+
+
+def _of_checkpoint(path: Path) -> Restored:
+    if path.is_dir():
+        raise UserError(f"model {path}: holds neither checkpoints/best.ckpt (of a run) nor {BLUEPRINT} (of an export)")
+    return _restored(path, *read_checkpoint(path))
+
+
+def _of_folder(folder: Path) -> Restored:
+    path = folder / WEIGHTS
+    provenance = blueprint_from(read_regular(folder / BLUEPRINT, "model", _LARGEST_BLUEPRINT), folder / BLUEPRINT)
+    try:
+        weights = load_file(path)
+    except Exception as error:  # the library raises types of its own
+        raise UserError(f"model {path}: cannot be read ({' '.join(str(error).split())[:160]})") from error
+    return _restored(path, provenance, weights)
+
+
+def _restored(path: Path, provenance: Provenance, weights: dict[str, Tensor]) -> Restored:
+    require_described_sizes(path, provenance, weights)
+    module, tokenizer = rebuild_module(provenance)
+    try:
+        module.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"model {path}: weights do not fit its own configuration ({reason})") from error
+    module.eval().requires_grad_(False)
+    return Restored(module, tokenizer, provenance, path)
+
+
+def _is_hub_name(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) == 2 and all(parts)
+
+
+def _downloaded(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[BLUEPRINT, WEIGHTS]))
+    except Exception as error:  # of the network, the hub, or its client
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"model {name}: no such file, and not to be had from the hub ({reason})") from error

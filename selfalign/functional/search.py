@@ -1,0 +1,75 @@
+"""The first answers of many queries, exact, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from selfalign.functional.ranks import Tile
+from selfalign.structures import TensorRecord
+
+_QUERIES = 512
+_GALLERY = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Hits(TensorRecord):
+    """The best answers of every query, best first; of equal scores the first row of the gallery comes first.
+
+    Attributes:
+        rows: (Q, K) int64, rows of the gallery.
+        scores: (Q, K) fp32, their similarities.
+    """
+
+    rows: Tensor
+    scores: Tensor
+
+
+def first_answers(tile: Tile, queries: int, gallery: int, top: int) -> Hits:
+    """The ``top`` answers of every query, in memory of a few tiles, whatever the size of the gallery.
+
+    Args:
+        tile: similarities (q, g) of a slice of the queries and a slice of the gallery.
+        queries: how many.
+        gallery: how many; all of them are answers where ``top`` is more.
+        top: answers a query.
+
+    Raises:
+        ValueError: if ``top`` is less than 1.
+    """
+    if top < 1:
+        raise ValueError(f"top: expected at least 1, got {top}")
+    found = [
+        _of_part(tile, slice(start, min(start + _QUERIES, queries)), gallery, top)
+        for start in range(0, queries, _QUERIES)
+    ]
+    return Hits(torch.cat([hits.rows for hits in found]), torch.cat([hits.scores for hits in found]))
+
+
+def _of_part(tile: Tile, part: slice, gallery: int, top: int) -> Hits:
+    count = part.stop - part.start
+    best = Hits(torch.empty(count, 0, dtype=torch.int64), torch.empty(count, 0))
+    for start in range(0, gallery, _GALLERY):
+        columns = slice(start, min(start + _GALLERY, gallery))
+        best = _merged(best, _largest(tile(part, columns).float().cpu(), top, start), top)
+    return best
+
+
+def _largest(scores: Tensor, top: int, offset: int) -> Hits:
+    """The ``top`` of (q, g) scores; where equal scores stand on the edge, those of the first rows."""
+    top = min(top, scores.shape[1])
+    edge = scores.topk(top, dim=1).values[:, -1:]
+    above, on_edge = scores > edge, scores == edge
+    room = top - above.sum(dim=1, keepdim=True)
+    kept = above | (on_edge & (on_edge.cumsum(dim=1) <= room))
+    rows = kept.nonzero()[:, 1].view(len(scores), top)
+    return Hits(rows + offset, scores.gather(1, rows))
+
+
+def _merged(one: Hits, other: Hits, top: int) -> Hits:
+    """The ``top`` of both; ``one`` has the earlier rows, and a stable order keeps them first where scores are equal."""
+    rows, scores = torch.cat([one.rows, other.rows], dim=1), torch.cat([one.scores, other.scores], dim=1)
+    order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]
+    return Hits(rows.gather(1, order), scores.gather(1, order))

@@ -1,0 +1,213 @@
+"""A trained model as something to use: load, encode, compare, search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfalign.data.images import images_in_memory, images_on_disk
+from selfalign.engine.restoring import Restored, restore
+from selfalign.errors import UserError
+from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
+from selfalign.functional.search import Hits, first_answers
+from selfalign.runs.embeddings import Embeddings
+from selfalign.runs.exported import write_exported
+from selfalign.runs.results import read_results
+from selfalign.structures import CaptionBatch, CaptionEmbedding, ImageBatch, ImageEmbedding
+
+Images = str | Path | np.ndarray | Tensor
+"""A folder in SCAN's layout, or the region features themselves, (N, R, F)."""
+_PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Retriever:
+    """One trained model, or several as an ensemble; made by :func:`load`.
+
+    Args:
+        models: at least one; all of an ensemble read the same kind of region features.
+        device: of the computations, as ``"cuda"``.
+        precision: ``"fp32"``, or ``"bf16"`` or ``"fp16"`` inside the networks; embeddings are fp32 always.
+    """
+
+    def __init__(self, models: Sequence[Restored], device: str | torch.device, precision: str = "fp32") -> None:
+        if precision not in _PRECISIONS:
+            raise UserError(f"precision: expected one of {', '.join(_PRECISIONS)}, got {precision!r}")
+        self._models = [(model, model.module.backbone.to(device)) for model in models]
+        self.device, self._precision = torch.device(device), _PRECISIONS[precision]
+        self.identities = tuple(model.identity for model in models)
+
+    @property
+    def configs(self) -> list[dict[str, Any]]:
+        """The settings that each model was trained with."""
+        return [model.provenance.config for model, _ in self._models]
+
+    @torch.inference_mode()
+    def encode_captions(self, captions: Sequence[str], batch_size: int = 128) -> Embeddings:
+        """Embed captions.
+
+        Args:
+            captions: M strings, any text.
+            batch_size: captions at a time.
+
+        Returns:
+            M rows, in order.
+
+        Raises:
+            UserError: if there are none, or one is empty.
+        """
+        if isinstance(captions, str):
+            raise UserError("captions: expected a list of strings, got one string; write [caption]")
+        texts = [" ".join(caption.split()) for caption in captions]
+        if not texts or not all(texts):
+            raise UserError("captions: expected at least one, none of them empty")
+        parts = tuple(self._encode_texts(*model, texts, batch_size) for model in self._models)
+        return Embeddings(parts, self.identities)
+
+    def _encode_texts(self, model: Restored, backbone: Any, texts: list[str], batch_size: int) -> CaptionEmbedding:
+        tokens = model.tokenizer.encode(texts)
+        masked = backbone.padding == "masked"  # else an embedding depends on its batch, and on how that is padded
+        order = np.argsort(tokens.lengths, kind="stable") if masked else np.arange(len(texts))
+        width = None if masked else model.padded_length
+        found = []
+        for start in range(0, len(texts), batch_size):
+            rows = order[start : start + batch_size]
+            ids, lengths = tokens.rows(rows, width)
+            numbers = torch.from_numpy(rows)
+            batch = CaptionBatch(torch.from_numpy(ids), torch.from_numpy(lengths), numbers, numbers)
+            found.append(self._on_device(backbone.encode_captions, batch))
+        back = torch.from_numpy(order.argsort())
+        return _joined(found).map(lambda values: values[back])
+
+    @torch.inference_mode()
+    def encode_images(
+        self,
+        images: Images,
+        *,
+        split: str = "test",
+        boxes: np.ndarray | Tensor | None = None,
+        sizes: np.ndarray | Tensor | None = None,
+        batch_size: int = 128,
+    ) -> Embeddings:
+        """Embed images, given as the region features that the model was trained on.
+
+        Args:
+            images: a folder in SCAN's layout, or (N, R, F) features of the training data's extractor.
+            split: of the folder.
+            boxes: (N, R, 4), x1 y1 x2 y2 in pixels, beside an array of features; CAMERA needs them.
+            sizes: (N, 2), width and height of the images in pixels, beside ``boxes``.
+            batch_size: images at a time.
+
+        Returns:
+            N rows, in order.
+
+        Raises:
+            UserError: if features, boxes and sizes do not fit each other and the model.
+        """
+        needs_boxes = any(model.needs_boxes for model, _ in self._models)
+        if isinstance(images, str | Path):
+            source = images_on_disk(Path(images).expanduser(), split, boxes=needs_boxes)
+        elif needs_boxes and (boxes is None or sizes is None):
+            raise UserError("images: this model needs boxes=(N, R, 4) and sizes=(N, 2) beside the features")
+        else:
+            source = images_in_memory(images, *((boxes, sizes) if needs_boxes else ()))
+        for model, _ in self._models:
+            if source.width != model.provenance.region_width:
+                raise UserError(
+                    f"images: regions are {source.width} wide, {model.source} was trained on "
+                    f"{model.provenance.region_width}; they are of another extractor"
+                )
+        found: list[list[ImageEmbedding]] = [[] for _ in self._models]
+        for start in range(0, source.count, batch_size):
+            batch = source.batch(np.arange(start, min(start + batch_size, source.count)))
+            for parts, (_, backbone) in zip(found, self._models, strict=True):
+                parts.append(self._on_device(backbone.encode_images, batch))
+        return Embeddings(tuple(_joined(parts) for parts in found), self.identities)
+
+    def _on_device(self, encode: Any, batch: ImageBatch | CaptionBatch) -> Any:
+        with torch.autocast(self.device.type, self._precision, enabled=self._precision is not None):
+            embedding = encode(batch.to(self.device)).embedding
+        embedding = embedding.map(lambda values: values.float().cpu())
+        for values in vars(embedding).values():
+            if values is not None and not torch.isfinite(values).all():
+                raise UserError("embeddings: some values are not finite; the features are broken, or precision too low")
+        return embedding
+
+    def similarity(self, images: Embeddings, captions: Embeddings) -> Tensor:
+        """(N, M) fp32 similarities, views and context parts included; of an ensemble the mean of its models'."""
+        return full_similarity(self._tile(images, captions), len(images), len(captions))
+
+    def search(self, gallery: Embeddings, queries: Embeddings, top: int = 5) -> Hits:
+        """The best answers of every query, exact, in bounded memory.
+
+        Args:
+            gallery: what is searched: images for captions, or captions for images.
+            queries: Q of the other kind.
+            top: K answers a query.
+
+        Returns:
+            ``rows`` (Q, K) of the gallery and ``scores`` (Q, K), best first.
+        """
+        if gallery.kind == "images":
+            tile = self._tile(gallery, queries)
+            return first_answers(lambda rows, columns: tile(columns, rows).mT, len(queries), len(gallery), top)
+        return first_answers(self._tile(queries, gallery), len(queries), len(gallery), top)
+
+    def _tile(self, images: Embeddings, captions: Embeddings) -> Tile:
+        for name, embeddings in (("images", images), ("captions", captions)):
+            if embeddings.kind != name:
+                raise UserError(f"similarity: expected {name} and the other kind, got {embeddings.kind} twice")
+            if embeddings.models != self.identities:
+                raise UserError(f"{name}: embeddings of another model; encode them with this one")
+        pairs = zip(images.parts, captions.parts, strict=True)
+        return mean_tile([embedding_tile(image, caption) for image, caption in pairs])  # type: ignore[arg-type]
+
+    def export(self, folder: str | Path, results: str | Path | None = None) -> None:
+        """Write the model as a folder for others: ``model.safetensors``, ``config.json`` and a model card.
+
+        Args:
+            folder: made where it is missing.
+            results: the run's ``results.json``, whose figures go into the card.
+
+        Raises:
+            UserError: of an ensemble, whose models are exported one by one.
+        """
+        if len(self._models) > 1:
+            raise UserError("export: expected one model; export those of an ensemble one by one")
+        model, _ = self._models[0]
+        record = None if results is None else read_results(Path(results))
+        weights = {name: values.cpu() for name, values in model.module.state_dict().items()}
+        write_exported(Path(folder).expanduser(), model.provenance, weights, record)
+
+
+def load(source: str | Path | Sequence[str | Path], *, device: str | None = None, precision: str = "fp32") -> Retriever:
+    """A trained model, or an ensemble of several.
+
+    Args:
+        source: a run folder, a checkpoint, an exported folder, or a hub's ``user/name``; a list is an ensemble.
+        device: ``None`` for a GPU where there is one.
+        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"`` inside the networks.
+
+    Raises:
+        UserError: if a model cannot be read.
+    """
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    if not sources:
+        raise UserError("load: expected at least one model, got an empty list")
+    return Retriever(
+        [restore(one) for one in sources], device or ("cuda" if torch.cuda.is_available() else "cpu"), precision
+    )
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Records of batches as one record."""
+    first = parts[0]
+    values = {
+        name: None if value is None else torch.cat([getattr(part, name) for part in parts])
+        for name, value in vars(first).items()
+    }
+    return type(first)(**values)

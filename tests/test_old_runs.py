@@ -1,0 +1,51 @@
+"""Runs of an earlier version go on loading, resuming and evaluating to the last digit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selfalign.data.scenes import ensure_scenes
+from selfalign.engine.evaluation import evaluate_checkpoints
+
+ROOT = Path(__file__).parents[1]
+CPU = {"strategy": "auto", "accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32-true"}
+FIGURES = ("i2t", "t2i", "rsum", "alignment", "images", "captions")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The old runs beside the data that they name."""
+    folder = tmp_path_factory.mktemp("old")
+    ensure_scenes(root=folder / "scenes", seed=0, train=60, dev=10, test=12, progress=lambda line: None)
+    for name in ("camera", "vsrn"):
+        shutil.copytree(ROOT / "tests" / "old_runs" / name, folder / name)
+    return folder
+
+
+def figures(path: Path) -> dict[str, Any]:
+    record = json.loads(path.read_text())
+    return {name: record[name] for name in FIGURES}
+
+
+@pytest.mark.parametrize("name", ["camera", "vsrn"])
+def test_an_old_checkpoint_evaluates_to_the_last_digit(folder: Path, name: str, tmp_path: Path) -> None:
+    checkpoint, data = folder / name / "checkpoints" / "best.ckpt", {"root": str(folder / "scenes")}
+    record = evaluate_checkpoints([checkpoint], tmp_path, strategy=CPU, data=data)
+    assert {key: record[key] for key in FIGURES} == figures(folder / name / "expected.json")
+
+
+@pytest.mark.parametrize("name", ["camera", "vsrn"])
+def test_an_old_run_resumes_to_the_last_digit(folder: Path, name: str) -> None:
+    command = [sys.executable, str(ROOT / "train.py"), f"resume={name}", "training.epochs=3"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert figures(folder / name / "results.json") == figures(folder / name / "expected_resumed.json")
