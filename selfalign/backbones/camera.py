@@ -230,7 +230,7 @@ class CameraTextTower(nn.Module):
 
 
 def neighbours(mask: Tensor, window: int, kind: torch.dtype) -> Tensor:
-    """(B, 1, W, W) to add to attention scores: 0 where a word sees another, as good as minus infinity where it does not.
+    """(B, 1, W, W) to add to attention scores: 0 where a word sees another, else the least number.
 
     Args:
         mask: (B, W) bool, real words.

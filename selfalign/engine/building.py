@@ -253,7 +253,11 @@ def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrai
             learning_rate=config["training"]["learning_rate"],
             decay_every=config["training"]["decay_every"],
             prototype_freeze_epochs=loss["concept"].get("freeze_epochs", 0),
-            **{key: config["training"][key] for key in ("cosine", "warm_up", "word_table_rate") if key in config["training"]},
+            **{
+                key: config["training"][key]
+                for key in ("cosine", "warm_up", "word_table_rate")
+                if key in config["training"]
+            },
         ),
         provenance.to_dict(),
         **extra,

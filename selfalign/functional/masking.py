@@ -12,7 +12,7 @@ def real_rows(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def inner_words(mask: Tensor) -> Tensor:
-    """(B, W) bool: the real tokens of (B, W) ``mask`` less the first and the last of each caption, which are special."""
+    """(B, W) bool: real tokens of (B, W) ``mask`` less the first and the last of each caption, which are special."""
     inside = mask.clone()
     inside[:, :1] = False
     inside[:, :-1] &= mask[:, 1:]

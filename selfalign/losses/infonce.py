@@ -8,6 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from selfalign.functional.precision import at_least_single
+
 SameImage = Literal["masked", "positive", "negative"]
 _COLDEST, _WARMEST = 0.01, 0.1
 
@@ -30,8 +32,7 @@ def infonce(
     if same_image not in get_args(SameImage):
         raise ValueError(f"same_image: expected one of {', '.join(get_args(SameImage))}, got {same_image!r}")
     with torch.autocast(similarity.device.type, enabled=False):
-        logits = similarity.float() if similarity.dtype in (torch.float16, torch.bfloat16) else similarity
-        logits = logits / temperature
+        logits = at_least_single(similarity) / temperature
         own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
         same = image_ids[:, None] == image_ids[None, :]  # (B, B), symmetric
         if same_image == "masked":

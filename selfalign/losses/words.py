@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from selfalign.functional.masking import inner_words, real_rows
+from selfalign.functional.precision import at_least_single
 from selfalign.processes.exchange import Processes, Shares
 
 _SCORES_AT_ONCE = 2**20
@@ -127,9 +128,7 @@ class WordContrastLoss(nn.Module):
         attention_temperature, temperature, image_share: as there.
     """
 
-    def __init__(
-        self, attention_temperature: float = 0.1, temperature: float = 0.1, image_share: float = 0.5
-    ) -> None:
+    def __init__(self, attention_temperature: float = 0.1, temperature: float = 0.1, image_share: float = 0.5) -> None:
         super().__init__()
         for name, value in (("attention_temperature", attention_temperature), ("temperature", temperature)):
             if value <= 0:
@@ -143,7 +142,7 @@ class WordContrastLoss(nn.Module):
     def forward(
         self, regions: Tensor, words: Tensor, mask: Tensor, image_ids: Tensor, shares: Shares | None = None
     ) -> Tensor:
-        """Loss of B pairs: ``regions`` (B, R, D) and ``words`` (B, W, D) of unit length, ``mask`` (B, W) real tokens."""
+        """Loss of B pairs: ``regions`` (B, R, D), ``words`` (B, W, D) of unit length, ``mask`` (B, W) real tokens."""
         return word_region_contrast(
             regions,
             words,
@@ -161,7 +160,7 @@ def _attention(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Products and attention (k, N, R) and scores (k, N) of k words, in fp32 at least."""
     products = (words @ regions.flatten(0, 1).mT).unflatten(1, regions.shape[:2])
-    products = products.float() if products.dtype in (torch.float16, torch.bfloat16) else products
+    products = at_least_single(products)
     logits = products / temperature
     attention = torch.softmax(logits if mask is None else logits.masked_fill(~mask, -torch.inf), dim=-1)
     return products, attention, (attention * products).sum(dim=-1)

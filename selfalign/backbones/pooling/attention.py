@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from selfalign.backbones.pooling.base import Pooling
 from selfalign.functional.masking import RealRows
+from selfalign.functional.precision import at_least_single
 
 
 class AttentionPooling(Pooling):
@@ -26,5 +27,5 @@ class AttentionPooling(Pooling):
 
     def forward(self, features: Tensor, rows: RealRows) -> Tensor:
         """See :class:`Pooling`."""
-        scores = rows.put(self.score(features).float(), fill=-torch.inf)  # (B, n, D)
+        scores = rows.put(at_least_single(self.score(features)), fill=-torch.inf)  # (B, n, D)
         return (torch.softmax(scores, dim=1) * rows.put(features)).sum(dim=1).to(features.dtype)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from selfalign.backbones.pooling.base import Pooling
 from selfalign.functional.masking import RealRows
+from selfalign.functional.precision import at_least_single
 
 
 class GeneralisedPooling(Pooling):
@@ -36,13 +37,13 @@ class GeneralisedPooling(Pooling):
 
     def place_weights(self, largest: int, device: torch.device) -> Tensor:
         """(largest, largest): row n − 1 holds θ of a sample of n elements, zeros after its n places."""
-        codes = place_codes(largest, self.code_width, device)
+        codes = place_codes(largest, self.code_width, device).to(self.score.weight.dtype)
         sizes = torch.arange(1, largest + 1)
         packed = nn.utils.rnn.pack_padded_sequence(
             codes.expand(largest, -1, -1), sizes, batch_first=True, enforce_sorted=False
         )
         states, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)  # (n, places, 2·hidden)
-        logits = (self.score(states)[..., 0] / self.temperature).float()
+        logits = at_least_single(self.score(states)[..., 0]) / self.temperature
         places = torch.arange(largest, device=device)
         return torch.softmax(logits.masked_fill(places > places[:, None], -torch.inf), dim=1)
 
@@ -55,7 +56,7 @@ class GeneralisedPooling(Pooling):
 
 
 def place_codes(count: int, width: int, device: torch.device) -> Tensor:
-    """(count, width): sinusoidal codes of the places 1 … count, sines in even columns, cosines in odd ones."""
-    places = torch.arange(1, count + 1, dtype=torch.float32, device=device)[:, None]
-    rates = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
+    """(count, width) float64: sinusoidal codes of the places 1 … count, sines in even columns, cosines in odd ones."""
+    places = torch.arange(1, count + 1, dtype=torch.float64, device=device)[:, None]
+    rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float64, device=device) * (-math.log(10_000) / width))
     return torch.stack([torch.sin(places * rates), torch.cos(places * rates)], dim=-1).flatten(1)
