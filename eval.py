@@ -1,15 +1,6 @@
-"""Evaluate checkpoints: python eval.py checkpoints=[A.ckpt,B.ckpt] split=test."""
+"""Evaluate checkpoints: python eval.py checkpoints=RUN split=test."""
 
-import hydra
-from omegaconf import DictConfig
-
-from selfalign.commands import hydra_app
-
-
-@hydra.main(version_base="1.3", config_path="configs", config_name="eval")
-def main(config: DictConfig) -> None:
-    hydra_app.evaluate(config)
-
+from selfalign.commands.eval import main
 
 if __name__ == "__main__":
-    hydra_app.launch(main)
+    main()

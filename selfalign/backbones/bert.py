@@ -60,7 +60,9 @@ def load_bert(source: str) -> PreTrainedModel:
         if not (Path(source) / "config.json").is_file():
             raise UserError(f"BERT folder {source}: config.json is missing; without it the size would be guessed")
     from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # of seconds, and in log files too
     try:
         config = AutoConfig.from_pretrained(source)
         model, report = AutoModel.from_pretrained(

@@ -1,4 +1,4 @@
-"""Check everything that a run would need, before it runs: python -m selfalign.check data=coco backbone=camera.
+"""Check everything that a run would need, before it runs: selfalign check data=coco backbone=camera.
 
 Takes train.py's settings. Lists all that is wrong in all splits, and leaves nothing behind. Exit code 0 when nothing is
 an error, 1 otherwise.
@@ -10,31 +10,37 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from selfalign.commands import hydra_app
-from selfalign.data.checks.checksums import checksum_findings
-from selfalign.data.checks.findings import Finding, counted
-from selfalign.data.checks.inspection import Inspection
-from selfalign.data.datamodule import require_three_splits
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
-from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
-from selfalign.engine.building import Config, build_tokenizer
-from selfalign.engine.estimates import estimates
+from selfalign.console import say
 from selfalign.errors import UserError
-from selfalign.metrics.protocols import check_protocol
+
+if TYPE_CHECKING:  # what needs torch is imported when it is used: --help answers at once
+    from selfalign.data.checks.inspection import Inspection
+    from selfalign.data.text.tokenizers import CaptionTokenizer
+
+Config = dict[str, Any]
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m selfalign.check", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="selfalign check", description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="read all values; otherwise above 512 MB a sample")
     parser.add_argument("--checksums", action="store_true", help="also read all files and compare them with SHA256SUMS")
     parser.add_argument("settings", nargs="*", help="as of train.py: data=coco backbone=vsrn data.root=DIR")
     options = parser.parse_intermixed_args()
-    config = hydra_app.compose_training(options.settings)
+    from selfalign.commands import hydra_app
+
+    hydra_app.launch(partial(_check, options))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from selfalign.commands.composing import composed
+
+    config = composed(options.settings)
     inspection = inspect(config, full=options.full, checksums=options.checksums)
     tokenizer = words(config, inspection)
-    sys.stdout.write(report(config, inspection, tokenizer))
+    say(report(config, inspection, tokenizer))
     sys.exit(1 if inspection.errors else 0)
 
 
@@ -46,9 +52,14 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
         full: read every value.
         checksums: compare the files with ``SHA256SUMS``.
     """
+    from selfalign.data.checks.checksums import checksum_findings
+    from selfalign.data.checks.findings import Finding
+    from selfalign.data.checks.inspection import Inspection
+    from selfalign.data.datamodule import require_three_splits
+
     data = config["data"]
     inspection = Inspection(Path(data["root"]), boxes=config["backbone"]["name"] == "camera", full=full)
-    if "scenes" in data and not inspection.root.exists():
+    if data["scenes"] is not None and not inspection.root.exists():
         inspection.findings.append(Finding("ok", "scenes", f"{inspection.root} is not there; the run draws it first"))
         return inspection
     names = [data[f"{role}_split"] for role in ("train", "val", "test")]
@@ -63,6 +74,9 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
 
 
 def _protocols(config: Config, inspection: Inspection) -> None:
+    from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+    from selfalign.metrics.protocols import check_protocol
+
     name = config["data"]["test_split"]
     features = inspection.splits[name].features
     if features is None:
@@ -74,6 +88,10 @@ def _protocols(config: Config, inspection: Inspection) -> None:
 
 def words(config: Config, inspection: Inspection) -> CaptionTokenizer | None:
     """The tokenizer of the run, where it can be built, and the share of words that it does not know."""
+    from selfalign.data.checks.findings import Finding
+    from selfalign.data.text.tokenizers import check_unknown_share, unknown_share
+    from selfalign.engine.building import build_tokenizer
+
     if not inspection.splits or any(split.texts is None for split in inspection.splits.values()):
         return None
     tokenizer = inspection.add("tokenizer", lambda: build_tokenizer(config, lambda line: None))
@@ -94,6 +112,9 @@ def words(config: Config, inspection: Inspection) -> CaptionTokenizer | None:
 
 def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer | None) -> str:
     """Aligned lines: findings, which models can use the data, memory and time, and the verdict."""
+    from selfalign.data.checks.findings import counted
+    from selfalign.engine.estimates import estimates
+
     root = f"{inspection.root}/"
     width = max((len(finding.about) for finding in inspection.findings), default=0)
     lines = [f"checking {inspection.root} for backbone={config['backbone']['name']}"]
@@ -104,9 +125,9 @@ def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer |
         lines += ["", f"usable by: {' '.join(inspection.usable_by) or 'no model'}"]
     lines += [f"{name}: {text}" for name, text in estimates(config, inspection, tokenizer)]
     warnings = sum(finding.level == "warning" for finding in inspection.findings)
-    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}", ""]
+    lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}"]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    hydra_app.launch(main)
+    main()

@@ -1,4 +1,4 @@
-"""Compare runs on the same queries: python -m selfalign.compare RUN_DIR... [--against NAME] [--chart FILE.png].
+"""Compare runs on the same queries: selfalign compare RUN_DIR... [--against NAME] [--chart FILE.png].
 
 Runs that differ in nothing but their seed are one setting; a folder of runs, as of a sweep, stands for all of them.
 Prints means over seeds, bootstrap intervals over images and seeds, and each setting against a baseline.
@@ -10,10 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfalign.console import one_line, say
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 from selfalign.reports.comparison.comparing import compare
-from selfalign.reports.comparison.comparison_table import latex, markdown, text
+from selfalign.reports.comparison.comparison_table import markdown, text
 from selfalign.reports.comparison.forest_plot import save_forest_plot
+from selfalign.reports.comparison.latex_table import latex
 from selfalign.runs.reading import read_runs
 
 
@@ -23,7 +26,7 @@ def main() -> None:
     try:
         _compare(options)
     except UserError as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+        sys.exit(one_line(error))
     except KeyboardInterrupt:
         sys.exit("interrupted")
 
@@ -38,7 +41,7 @@ def _compare(options: argparse.Namespace) -> None:
     )
     printed = {"text": text, "markdown": markdown, "latex": latex}[options.format](comparison)
     if options.out is None:
-        sys.stdout.write(printed)
+        say(printed.rstrip("\n"))
     else:
         write(printed, options.out)
     if options.chart is not None:
@@ -52,13 +55,13 @@ def write(printed: str, path: Path) -> None:
         UserError: if it cannot be written.
     """
     try:
-        path.write_text(printed, encoding="utf-8")
+        write_whole(path, printed)
     except OSError as error:
         raise UserError(f"--out {path}: cannot be written ({error.strerror})") from error
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m selfalign.compare", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="selfalign compare", description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR", help="of train.py or eval.py, or of a sweep")
     parser.add_argument("--against", metavar="NAME", help="the baseline: words of its name, or one of its run folders")
     parser.add_argument("--protocol", help="full, coco_1k_5fold; the first that all runs share by default")

@@ -1,4 +1,4 @@
-"""The only file that knows Hydra and OmegaConf: composed configuration → a run; errors → one line.
+"""Composed configuration → a run; errors → one line.
 
 Lightning is imported where a job is done: the process that only starts others has no use for it.
 """
@@ -7,40 +7,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
-import netrc
+import inspect
 import os
 import re
-import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from selfalign import console
+from selfalign.commands.composing import composed, plain, prepared
+from selfalign.commands.hydra_record import hydra_record, overrides_record
+from selfalign.commands.loggers import WANDB_ID, completed_loggers
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
-from selfalign.commands.resuming import is_finished, resumed_configuration, set_results_aside, started_with
+from selfalign.commands.paths import checkpoint_list, how_to_type, quoted_paths
+from selfalign.commands.resuming import is_finished, require_as_started, resumed_configuration, started_with
 from selfalign.errors import UserError
-from selfalign.files.regular_files import write_whole
-from selfalign.processes.launching import Job, is_first_process, processes_to_start, run_processes
-from selfalign.runs.folder import CONFIG, locked, require_fresh
+from selfalign.processes.launching import Job, processes_to_start, run_processes
+from selfalign.processes.place import is_first_process, take_place
+from selfalign.runs.folder import CONFIG, begin, checkpoint_file, locked, require_fresh, write_record
 from selfalign.runs.jobs import perform_once
-from selfalign.runs.names import run_names
 
-_CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-_TRAIN_KEYS = {
-    "data", "backbone", "loss", "strategy", "logger", "training", "seed", "padding", "compile", "init_from"
-}  # fmt: skip
-_EVAL_KEYS = {"checkpoints", "split", "protocol", "save_embeddings", "padding", "data", "strategy", "original"}
-_WANDB_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
-"""Where wandb login has put keys, in older and newer versions."""
 _EXTRA = re.compile(r"hydra/(sweeper|launcher)/(optuna|joblib|submitit\w*)")
 
 register_names()
@@ -71,24 +65,31 @@ def train(config: DictConfig) -> float | None:
     Returns:
         in a sweep the validation figure of the best checkpoint, ``None`` where the job failed; else ``None``.
     """
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    hydra_config = HydraConfig.get()
+    run_dir = Path(hydra_config.runtime.output_dir)
 
     def describe() -> str:
-        return OmegaConf.to_yaml(OmegaConf.create(_plain(config, _TRAIN_KEYS)))
+        return _text(training_settings(config))
 
     def perform_it() -> None:
-        plain = _plain(config, _TRAIN_KEYS)
-        if is_first_process():
-            write_whole(run_dir / CONFIG, describe())
-        plain["logger"] = _loggers(plain, run_dir, HydraConfig.get())
-        _run(Job("train", plain, str(run_dir)))
+        _run(_training(training_settings(config), run_dir, hydra_config, hydra_record(hydra_config)))
 
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return perform_once(run_dir, describe, perform_it, writes=is_first_process())
+    take_place(config.strategy)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        typed = overrides_record(hydra_config.overrides.task)
+        return perform_once(run_dir, describe, perform_it, overrides=typed, writes=is_first_process())
     if is_first_process():
         require_fresh(run_dir)
     perform_it()
     return None
+
+
+def _training(settings: dict[str, Any], run_dir: Path, hydra_config: Any, record: dict[str, str]) -> Job:
+    """The job of a training run; ``record`` is written, with its settings, when nothing can keep it from running."""
+    loggers = completed_loggers(settings, run_dir, hydra_config)
+    ids = [f"{logger['id']}\n" for logger in loggers.values() if str(logger["_target_"]).endswith(".WandbLogger")]
+    record = record | {CONFIG: _text(settings)} | dict.fromkeys([WANDB_ID] if ids else [], "".join(ids[:1]))
+    return Job("train", settings | {"logger": loggers}, str(run_dir), record)
 
 
 def asks_to_resume() -> bool:
@@ -97,38 +98,67 @@ def asks_to_resume() -> bool:
 
 
 def resume() -> None:
-    """Go on with the run of the command line, in its folder."""
-    config, run_dir = resumed_configuration(sys.argv[1:], compose_training)
-    if unknown := set(config) ^ _TRAIN_KEYS:
-        raise UserError(f"resume: {run_dir}/{CONFIG} is of another version (setting {min(unknown)})")
+    """Go on with the run of the command line, in its folder; what is wrong is told before anything there changes."""
+    config, run_dir = resumed_configuration(sys.argv[1:], composed)
     if is_finished(run_dir, config):
-        sys.stdout.write(f"{_short(run_dir)} is finished; its figures are in results.json\n")
+        console.say(f"{_short(run_dir)} is finished; its figures are in results.json")
         return
     started = started_with(run_dir)
-    if is_first_process():
-        with locked(run_dir):  # its configuration is that of whoever runs in it
-            set_results_aside(run_dir)
-            write_whole(run_dir / CONFIG, OmegaConf.to_yaml(OmegaConf.create(config)))
-    config["logger"] = _loggers(config, run_dir, started)
-    _run(Job("train", config, str(run_dir)))
+    take_place(config["strategy"])
+    with locked(run_dir) if is_first_process() else contextlib.nullcontext():
+        require_as_started(config, _trained_with(run_dir, started), run_dir / CONFIG)
+    _run(_training(config, run_dir, started, {}))
+
+
+def _trained_with(run_dir: Path, started: DictConfig) -> dict[str, Any]:
+    """The settings of a run by its last checkpoint or, before the first one, by what was typed."""
+    from selfalign.engine.checkpoint_files import newest_checkpoint
+    from selfalign.runs.checkpoint import read_checkpoint
+
+    newest = newest_checkpoint(run_dir / "checkpoints", lambda line: None)
+    if newest is None:
+        return composed([str(override) for override in started.overrides.task])
+    return read_checkpoint(newest)[0].config
 
 
 @one_line_errors
 def evaluate(config: DictConfig) -> None:
     """Run eval.py's job in Hydra's run folder."""
-    plain = _plain(config, _EVAL_KEYS)
-    if not isinstance(plain["checkpoints"], list):
-        raise UserError(f"checkpoints: expected a list, as checkpoints=[A.ckpt,B.ckpt], got {plain['checkpoints']!r}")
-    _run(Job("evaluate", plain, HydraConfig.get().runtime.output_dir))
+    hydra_config = HydraConfig.get()
+    run_dir = Path(hydra_config.runtime.output_dir)
+    settings = evaluation_settings(config)
+    take_place(settings["strategy"])
+    if is_first_process():
+        require_fresh(run_dir)
+    _run(Job("evaluate", settings, str(run_dir), hydra_record(hydra_config)))
 
 
-def compose_training(settings: Sequence[str]) -> dict[str, Any]:
-    """train.py's configuration with ``settings`` as on its command line; no run folder is made."""
-    with hydra.initialize_config_dir(str(_CONFIGS), version_base="1.3"):
-        return _plain(hydra.compose("train", list(settings)), _TRAIN_KEYS)
+def training_settings(config: DictConfig) -> dict[str, Any]:
+    """train.py's settings as plain values.
+
+    Raises:
+        UserError: for what can be told without opening a file.
+    """
+    return plain(config, "train")
+
+
+def evaluation_settings(config: DictConfig) -> dict[str, Any]:
+    """eval.py's settings as plain values, with the checkpoints that are there.
+
+    Raises:
+        UserError: for what can be told without opening a file.
+    """
+    typed = None if OmegaConf.is_missing(config, "checkpoints") else config.checkpoints
+    named = checkpoint_list(OmegaConf.to_container(typed) if OmegaConf.is_config(typed) else typed)
+    found = [str(checkpoint_file(Path(path))) for path in named]
+    settings = plain(config, "eval", checkpoints=found)
+    protocols = [settings["protocol"]] if isinstance(settings["protocol"], str) else settings["protocol"]
+    return settings | {"protocol": protocols}
 
 
 def _run(job: Job) -> None:
+    if is_first_process():
+        console.say(f"{job.name}: {_short(Path(job.run_dir))}; loading PyTorch")
     count = processes_to_start(job.config["strategy"])
     with locked(Path(job.run_dir)) if is_first_process() else contextlib.nullcontext():
         if count > 1:
@@ -149,134 +179,97 @@ def perform(job: Job) -> None:
 
     evaluation.quiet_libraries()
     try:
-        {"train": _perform_training, "evaluate": _perform_evaluation}[job.name](job.config, Path(job.run_dir))
+        {"train": _perform_training, "evaluate": _perform_evaluation}[job.name](job)
     except MisconfigurationException as error:
         raise UserError(str(error)) from error
 
 
-def _perform_training(plain: dict[str, Any], run_dir: Path) -> None:
+def _perform_training(job: Job) -> None:
     from selfalign.engine import evaluation, training
     from selfalign.engine.callbacks.wandb_run import ended_with_its_job
     from selfalign.runs.results import result_series
 
-    settings = plain.pop("logger").values()
-    loggers = [hydra.utils.instantiate(logger, save_dir=str(run_dir), _convert_="all") for logger in settings]
+    run_dir = Path(job.run_dir)
+    loggers = [_logger(entry) for entry in job.config["logger"].values()]
+    settings = {name: value for name, value in job.config.items() if name != "logger"}
     with ended_with_its_job(loggers, run_dir):
-        record = training.train(plain, run_dir, loggers)
+        record = training.train(settings, run_dir, loggers, lambda: begin(run_dir, job.record))
         for logger in loggers:
             logger.log_metrics(result_series(record))
     evaluation.say(f"\nrun folder: {_short(run_dir)}")
 
 
-def _perform_evaluation(plain: dict[str, Any], run_dir: Path) -> None:
+def _logger(settings: dict[str, Any]) -> Any:
+    """A logger of its settings; the run's folder goes to those that can be given one."""
+    takes = inspect.signature(hydra.utils.get_class(settings["_target_"])).parameters
+    fitting = {name: value for name, value in settings.items() if name != "save_dir" or name in takes}
+    return hydra.utils.instantiate(fitting, _convert_="all")
+
+
+def _perform_evaluation(job: Job) -> None:
     from selfalign.engine import evaluation
 
-    checkpoints, protocol = plain["checkpoints"], plain["protocol"]
+    settings, run_dir = job.config, Path(job.run_dir)
     evaluation.evaluate_checkpoints(
-        [Path(path) for path in checkpoints],
+        [Path(path) for path in settings["checkpoints"]],
         run_dir,
-        strategy=plain["strategy"],
-        split=plain["split"],
-        protocols=[protocol] if isinstance(protocol, str) else protocol,
-        padding=plain["padding"],
-        data=plain["data"],
-        embeddings=plain["save_embeddings"],
-        original=plain["original"],
+        strategy=settings["strategy"],
+        split=settings["split"],
+        protocols=settings["protocol"],
+        padding=settings["padding"],
+        data=settings["data"],
+        embeddings=settings["save_embeddings"],
+        original=settings["original"],
     )
+    if is_first_process():
+        write_record(run_dir, job.record)
     evaluation.say(f"\nresults: {_short(run_dir / 'results.json')}")
 
 
-def launch(main: Callable[[], None]) -> None:
-    """Run a Hydra main; what a user can mend ends in one line on stderr and a non-zero exit."""
+def launch(main: Callable[[], None], program: str | None = None) -> None:
+    """Run a main; what a user can mend ends in one line on stderr and a non-zero exit.
+
+    Args:
+        main: what to run.
+        program: ``train`` or ``eval`` if it is Hydra's, whose command line is checked before anything is made.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # or Hydra prints the error itself, in many lines
+    console.prepare()
     ending: str | None = None
     try:
+        if program is not None:
+            sys.argv[1:] = prepared(quoted_paths(sys.argv[1:]), program)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         ending = _one_line(error)
     except KeyboardInterrupt:
         ending = "interrupted"
     except Exception as error:
-        if (trace := sweep_failure()) is None:
+        if (trace := sweep_failure()) is not None:
+            reason = str(error).partition("\n")[0]
+            ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); jobs may still run; see {trace}"
+        elif isinstance(error, OSError) and error.filename is not None:
+            ending = f"error: {str(error.filename)[:160]}: {error.strerror}"
+        else:
             raise
-        reason = str(error).partition("\n")[0]
-        ending = f"error: the sweep ended early ({type(error).__name__}: {reason}); jobs may still run; see {trace}"
     finally:  # Lightning's answer to Ctrl-C is an exit, which goes on from here
         if left := end_sweep():
-            sys.stderr.write(f"{left}\n")
+            console.warn(left)
     if ending or left:
         sys.exit(ending or 1)
 
 
-def _plain(config: DictConfig, known: set[str]) -> dict[str, Any]:
-    """The resolved configuration as plain values; a key that nothing reads is an error."""
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    if not isinstance(plain, dict):
-        raise UserError("configuration: expected named settings")
-    unknown = sorted(str(name) for name in set(plain) - known)
-    if unknown:
-        raise UserError(f"{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
-    return {str(name): value for name, value in plain.items()}
-
-
-def _loggers(plain: dict[str, Any], run_dir: Path, hydra_config: Any) -> dict[str, dict[str, Any]]:
-    """The settings of each logger of a training run, completed by what only this process knows."""
-    loggers = {}
-    for name, settings in plain["logger"].items():
-        target = settings.get("_target_", "") if isinstance(settings, dict) else ""
-        if not target:
-            raise UserError(f"logger.{name}: _target_ is missing; use files of configs/logger, as logger=wandb")
-        if target.endswith(".TensorBoardLogger") and importlib.util.find_spec("tensorboard") is None:
-            raise UserError("logger=tensorboard: the package is missing; pip install -e '.[tensorboard]' brings it")
-        known = _wandb_run(plain, settings, run_dir, hydra_config) if target.endswith(".WandbLogger") else {}
-        loggers[name] = known | settings
-    return loggers
-
-
-def _wandb_run(plain: dict[str, Any], settings: dict[str, Any], run_dir: Path, hydra_config: Any) -> dict[str, Any]:
-    """What a run is called at W&B, its record, and its id, which is kept in the run folder and used again from there.
-
-    ``settings`` win over all of it.
-    """
-    swept = hydra_config.mode in (RunMode.MULTIRUN, RunMode.MULTIRUN.name)
-    kept = run_dir / "wandb_id.txt"
-    names = run_names(
-        hydra_config.runtime.choices,
-        list(hydra_config.overrides.task),
-        plain["seed"],
-        run_dir,
-        Path(hydra_config.sweep.dir) if swept else None,
-    )
-    earlier = kept.read_text(encoding="utf-8").strip() if kept.exists() else None
-    identity = settings.get("id") or earlier or secrets.token_hex(4)
-    if is_first_process():
-        kept.write_text(f"{identity}\n", encoding="utf-8")
-    return {
-        "id": identity,
-        "group": names.group,
-        "name": names.name,
-        "tags": list(names.tags),
-        "job_type": "train",
-        "config": {key: value for key, value in plain.items() if key != "logger"},
-        "offline": not _has_wandb_key(),  # or it would ask for a key and wait
-    }
-
-
-def _has_wandb_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).netloc
-    try:
-        keys = netrc.netrc(os.environ.get("NETRC"))
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return any(keys.authenticators(host) is not None for host in ([own] if own else _WANDB_HOSTS))
-
-
 def _one_line(error: Exception) -> str:
+    if isinstance(error, OverrideParseException):
+        return f"error: {how_to_type(error.override)}"
     if (extra := _EXTRA.search(str(error))) is not None:
         return f"error: {extra[0]} is not installed; pip install -e '.[sweep]' brings it"
-    return f"error: {' '.join(str(error).split())}"
+    return console.one_line(error)
+
+
+def _text(settings: dict[str, Any]) -> str:
+    """Settings as ``config.yaml`` holds them."""
+    return OmegaConf.to_yaml(OmegaConf.create(settings))
 
 
 def _short(path: Path) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ValueType
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from selfalign.console import one_line, say
 from selfalign.errors import UserError
-from selfalign.processes.launching import started_from_outside
+from selfalign.files.locks import lock
+from selfalign.files.whole_files import write_whole
+from selfalign.processes.place import started_from_outside
 from selfalign.reports.leaderboard.leaderboard_chart import save_leaderboard_chart
 from selfalign.reports.leaderboard.leaderboard_table import save_csv, table
 from selfalign.reports.leaderboard.standings import rank
@@ -42,7 +45,7 @@ class Sweep:
     folder: Path
     planned: list[list[str]]
     failures: dict[Path, int]
-    lock: IO[str]
+    lock: ExitStack
 
     def end(self) -> str | None:
         """Write the leaderboard of what is done; what remains to be done in one line, ``None`` if nothing."""
@@ -55,8 +58,7 @@ class Sweep:
             save_leaderboard_chart(board, self.folder / "leaderboard.png")
         finally:
             self.lock.close()
-        sys.stdout.write(f"{table(board)}\n\nleaderboard: {os.path.relpath(self.folder)}/leaderboard.csv, .png\n")
-        sys.stdout.flush()
+        say(f"{table(board)}\n\nleaderboard: {os.path.relpath(self.folder)}/leaderboard.csv, .png")
         return self._left(jobs)
 
     def _left(self, jobs: Sequence[SweepJob]) -> str | None:
@@ -86,11 +88,11 @@ class SweepEvents(Callback):
         try:
             _running.append(_begin(config))
         except UserError as error:
-            sys.exit(f"error: {error}")  # Hydra would make a warning of an exception
+            sys.exit(one_line(error))  # Hydra would make a warning of an exception
 
 
 def _begin(config: DictConfig) -> Sweep:
-    if started_from_outside():
+    if started_from_outside() is not None:
         raise UserError(
             "a sweep starts the processes of its jobs itself; run it without torchrun or srun, as python train.py -m"
         )
@@ -100,15 +102,12 @@ def _begin(config: DictConfig) -> Sweep:
     _share_code()
     for number in (signal.SIGTERM, signal.SIGUSR1):  # Lightning would let SIGTERM pass while it tests
         signal.signal(number, _interrupt)
-    lock = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        busy = isinstance(error, BlockingIOError)
-        reason = "another process is running it" if busy else f"its folder cannot be locked ({error.strerror})"
-        raise UserError(f"sweep {os.path.relpath(folder)}: {reason}") from error
-    return Sweep(folder, _planned(config), _failures(folder), lock)
+    held = ExitStack()
+    if (state := held.enter_context(lock(folder / ".lock"))) != "ours":
+        held.close()
+        reason = "another process is running it" if state == "taken" else "its file system has no locks"
+        raise UserError(f"sweep {os.path.relpath(folder)}: {reason}")
+    return Sweep(folder, _planned(config), _failures(folder), held)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -125,7 +124,7 @@ def _pin(config: DictConfig, folder: Path) -> None:
 
 def _share_code() -> None:
     """Let the processes that launchers start, here or on a cluster, import this very code, not an installed copy."""
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
 
 
@@ -138,7 +137,7 @@ def sweep_failure() -> str | None:
     if not _running:
         return None
     path = _running[-1].folder / "sweep_failure.txt"
-    path.write_text(traceback.format_exc(), encoding="utf-8")
+    write_whole(path, traceback.format_exc())
     return os.path.relpath(path)
 
 

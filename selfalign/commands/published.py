@@ -1,4 +1,4 @@
-"""The published results beside your runs: python -m selfalign.published [RUN_DIR...] [--markdown].
+"""The published results beside your runs: selfalign published [RUN_DIR...] [--markdown].
 
 A run stands beside a row only if it is exactly that setting: backbone, loss, data, protocol, padding=paper and the
 published recipe. A run that comes near is named with what differs.
@@ -7,30 +7,35 @@ published recipe. A run that comes near is named with what differs.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from selfalign.commands import hydra_app
 from selfalign.commands.compare import write
+from selfalign.console import say
 from selfalign.reports.published_table import markdown, match, published, text
 from selfalign.runs.reading import read_runs
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m selfalign.published", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="selfalign published", description=__doc__.split("\n")[0])
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_DIR", help="of train.py or eval.py, or of a sweep")
     parser.add_argument("--markdown", action="store_true", help="a table in Markdown")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
     options = parser.parse_args()
+    from selfalign.commands import hydra_app
+
+    hydra_app.launch(partial(_show, options))
+
+
+def _show(options: argparse.Namespace) -> None:
     table = published()
     runs = read_runs(options.runs)
     printed = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)
     if options.out is None:
-        sys.stdout.write(printed)
+        say(printed.rstrip("\n"))
     else:
         write(printed, options.out)
 
@@ -38,8 +43,10 @@ def main() -> None:
 @cache
 def recipe(backbone: str, data: str, loss: str) -> Mapping[str, Any]:
     """The published configuration, which is the default of ``configs``."""
-    return hydra_app.compose_training([f"backbone={backbone}", f"data={data}", f"loss={loss}", "padding=paper"])
+    from selfalign.commands.composing import composed
+
+    return composed([f"backbone={backbone}", f"data={data}", f"loss={loss}", "padding=paper"])
 
 
 if __name__ == "__main__":
-    hydra_app.launch(main)
+    main()

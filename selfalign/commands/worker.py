@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+from selfalign import console
 from selfalign.commands.hydra_app import perform
 from selfalign.processes.launching import work
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), perform)
+    console.prepare()
+    work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), perform)

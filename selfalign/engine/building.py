@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
+from selfalign.backbones.base import TwoTower
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.linear import LinearTwoTower
-from selfalign.backbones.pooling.attention import AttentionPooling
 from selfalign.backbones.pooling.base import Pooling
-from selfalign.backbones.pooling.generalised import GeneralisedPooling
-from selfalign.backbones.pooling.maximum import MaxPooling
-from selfalign.backbones.pooling.mean import MeanPooling
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
 from selfalign.data.layout import find_split, require_distinct_files
@@ -33,10 +30,9 @@ from selfalign.errors import UserError
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import ContextAlignmentLoss
 from selfalign.losses.diversity import DiversityLoss
-from selfalign.losses.infonce import InfoNceLoss
-from selfalign.losses.ranking import RankingLoss
 from selfalign.losses.words import WordContrastLoss
 from selfalign.runs.checkpoint import Provenance
+from selfalign.settings.axes import BACKBONES, POOLINGS, RANKING_LOSSES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,17 +40,8 @@ if TYPE_CHECKING:
 Config = dict[str, Any]
 Built = TypeVar("Built")
 
-_TRAINING_SETTINGS = {"epochs", "learning_rate", "decay_every", "clip_norm", "validate_every", "save_every"}
-_TRAINING_SETTINGS |= {"cosine", "warm_up", "word_table_rate"}
-_BERT_SETTINGS = {"source", "frozen", "dropout", "maximum_length", "scratch", "cache", "window"}
-_MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule, "linear": RetrievalModule}
-_RANKINGS: dict[str, Callable[..., nn.Module]] = {"hinge": RankingLoss, "infonce": InfoNceLoss}
-_POOLINGS: dict[str, Callable[[int], Pooling]] = {
-    "mean": lambda width: MeanPooling(),
-    "max": lambda width: MaxPooling(),
-    "generalised": lambda width: GeneralisedPooling(),
-    "attention": AttentionPooling,
-}
+_MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
+_POOLED = ("image_pooling", "text_pooling")
 
 
 def construct(where: str, factory: Callable[..., Built], **values: Any) -> Built:
@@ -80,22 +67,11 @@ def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in names}
 
 
-def require_known(where: str, settings: Mapping[str, Any], known: set[str]) -> None:
-    """Refuse settings that nothing reads.
-
-    Raises:
-        UserError: naming the first one.
-    """
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise UserError(f"{where}.{unknown[0]}: unknown setting; expected one of {', '.join(sorted(known))}")
-
-
 def prepare_data(data: Config, report: Callable[[str], None]) -> None:
     """Draw the built-in data set where it is asked for and missing; refuse a folder without the splits of a run."""
     names = [data[f"{role}_split"] for role in ("train", "val", "test")]
     require_three_splits(*names)
-    if "scenes" in data:
+    if data["scenes"] is not None:
         from selfalign.data.scenes import ensure_scenes
 
         construct("data.scenes", ensure_scenes, root=Path(data["root"]), progress=report, **data["scenes"])
@@ -108,9 +84,9 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
 
     def training_captions() -> list[str]:
         captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
-        return captions[: data.get("training_captions")]
+        return captions[: data["training_captions"]]
 
-    if "vocabulary" in backbone:
+    if BACKBONES[backbone["name"]].tokenizer == "words":
         settings = backbone["vocabulary"]
         if settings["file"] is not None:
             vocabulary = Vocabulary.load(Path(settings["file"]))
@@ -136,7 +112,6 @@ def build_data(
     config: Config, tokenizer: CaptionTokenizer, report: Callable[[str], None] | None = None
 ) -> RetrievalDataModule:
     """The data module; features stay on disk."""
-    camera = config["backbone"]["name"] == "camera"
     bert = config["backbone"].get("bert")
     pad_to = bert["maximum_length"] if bert is not None and config["padding"] == "paper" else None
     settings = without(config["data"], "scenes", "protocol", "root", "images")
@@ -145,7 +120,7 @@ def build_data(
         RetrievalDataModule,
         root=Path(config["data"]["root"]),
         tokenizer=tokenizer,
-        boxes=camera,
+        boxes=BACKBONES[config["backbone"]["name"]].boxes,
         seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
         by_length=config["padding"] == "masked",
         pad_to=pad_to,
@@ -200,74 +175,65 @@ def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> PreTrainedMode
 
 
 def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrainedModel | None) -> RetrievalModule:
-    config, region_width = provenance.config, provenance.region_width
-    require_known("training", config["training"], _TRAINING_SETTINGS)
-    backbone, loss = dict(config["backbone"]), config["loss"]
-    name = backbone.pop("name", None)
-    if name not in _MODULES:
-        raise UserError(f"backbone.name: expected one of {', '.join(_MODULES)}, got {name!r}")
-    shared = {
-        "region_width": region_width,
-        "padding": config["padding"],
-        "towers": loss["towers"],
-        "context": _weight(loss, "context") > 0,
-    }
-    for place in ("image_pooling", "text_pooling"):
-        if place in backbone:
-            backbone[place] = build_pooling(f"backbone.{place}", backbone[place], backbone["width"])
-    network: Camera | Vsrn | LinearTwoTower
-    if name == "linear":
-        network = construct(
-            "backbone",
-            LinearTwoTower,
-            bert=bert,
-            vocabulary_size=tokenizer.vocabulary_size,
-            **without(backbone, "bert", "vocabulary"),
-            **without(shared, "towers", "context"),
-        )
-    elif bert is not None:
-        settings = backbone.pop("bert")
-        require_known("backbone.bert", settings, _BERT_SETTINGS)
-        network = construct(
-            "backbone",
-            Camera,
-            bert=bert,
-            bert_frozen=settings["frozen"],
-            bert_dropout=settings["dropout"],
-            bert_window=settings.get("window"),
-            **backbone,
-            **shared,
-        )
-    else:
-        backbone.pop("vocabulary")
-        network = construct("backbone", Vsrn, vocabulary_size=tokenizer.vocabulary_size, **backbone, **shared)
+    config = provenance.config
+    loss, training, name = config["loss"], config["training"], config["backbone"]["name"]
+    network = _network(config, provenance.region_width, tokenizer.vocabulary_size, bert)
     extra = {"maximum_caption": loss["captioning"]["maximum_length"]} if name == "vsrn" else {}
     losses = build_losses(loss, network.width, tokenizer.vocabulary_size)
-    return _MODULES[name](
+    return _MODULES.get(name, RetrievalModule)(
         network,
         losses,
         {term: _weight(loss, term) for term in losses},
         construct(
             "training",
             Optimisation,
-            learning_rate=config["training"]["learning_rate"],
-            decay_every=config["training"]["decay_every"],
-            prototype_freeze_epochs=loss["concept"].get("freeze_epochs", 0),
-            **{
-                key: config["training"][key]
-                for key in ("cosine", "warm_up", "word_table_rate")
-                if key in config["training"]
-            },
+            learning_rate=training["learning_rate"],
+            decay_every=training["decay_every"],
+            prototype_freeze_epochs=loss["concept"]["freeze_epochs"],
+            cosine=training["cosine"],
+            warm_up=training["warm_up"],
+            word_table_rate=training["word_table_rate"],
         ),
         provenance.to_dict(),
         **extra,
     )
 
 
+def _network(config: Config, region_width: int, vocabulary_size: int, bert: PreTrainedModel | None) -> TwoTower:
+    """The two towers."""
+    loss = config["loss"]
+    settings = without(config["backbone"], "name", "bert", "vocabulary", *_POOLED)
+    settings |= {"region_width": region_width, "padding": config["padding"]}
+    if config["backbone"]["name"].startswith("linear"):
+        return construct("backbone", LinearTwoTower, bert=bert, vocabulary_size=vocabulary_size, **settings)
+    for place in _POOLED:
+        settings[place] = build_pooling(config["backbone"][place], settings["width"])
+    settings |= {"towers": loss["towers"], "context": _weight(loss, "context") > 0}
+    if bert is None:
+        return construct("backbone", Vsrn, vocabulary_size=vocabulary_size, **settings)
+    own = config["backbone"]["bert"]
+    return construct(
+        "backbone",
+        Camera,
+        bert=bert,
+        bert_frozen=own["frozen"],
+        bert_dropout=own["dropout"],
+        bert_window=own["window"],
+        **settings,
+    )
+
+
+def build_pooling(name: str, width: int) -> Pooling | None:
+    """The pooling of that name for vectors of ``width``; ``None`` for ``published``, which the tower has itself."""
+    return None if name == "published" else POOLINGS[name].load().of_width(width)
+
+
 def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn.Module]:
     """The losses whose weight is not 0, by name."""
     factories: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-        "ranking": _build_ranking,
+        "ranking": lambda settings: construct(
+            "loss.ranking", RANKING_LOSSES[settings["name"]].load(), **without(settings, "name")
+        ),
         "words": lambda settings: construct("loss.words", WordContrastLoss, **settings),
         "concept": lambda settings: construct(
             "loss.concept", ConceptAlignmentLoss, width=width, **without(settings, "freeze_epochs")
@@ -282,35 +248,11 @@ def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn
             **without(settings, "maximum_length"),
         ),
     }
-    require_known("loss", loss, {*factories, "towers"})
     wanted = [name for name in factories if name in loss and _weight(loss, name) > 0]
     if not wanted:
         raise UserError("loss: every weight is 0; there is nothing to train")
     return {name: factories[name](without(loss[name], "weight")) for name in wanted}
 
 
-def _build_ranking(settings: Config) -> nn.Module:
-    name = settings.get("name", "hinge")  # checkpoints from before there was a choice name none
-    if name not in _RANKINGS:
-        raise UserError(f"loss.ranking.name: expected one of {', '.join(_RANKINGS)}, got {name!r}")
-    return construct("loss.ranking", _RANKINGS[name], **without(settings, "name"))
-
-
-def build_pooling(where: str, name: str, width: int) -> Pooling | None:
-    """The pooling of that name; ``None`` for ``"published"``, which a tower makes itself.
-
-    Raises:
-        UserError: if there is none of that name.
-    """
-    if name == "published":
-        return None
-    if name not in _POOLINGS:
-        raise UserError(f"{where}: expected one of published, {', '.join(_POOLINGS)}, got {name!r}")
-    return _POOLINGS[name](width)
-
-
 def _weight(loss: Config, name: str) -> float:
-    weight = loss.get(name, {}).get("weight", 0)
-    if not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-        raise UserError(f"loss.{name}.weight: expected a finite number of at least 0, got {weight!r}")
-    return float(weight)
+    return float(loss[name]["weight"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ import torch
 from pytorch_lightning.plugins import CheckpointIO
 
 from selfalign.errors import UserError
-from selfalign.files.torch_files import read_torch_file
+from selfalign.files.torch_files import read_torch_file, require_checksums
+from selfalign.files.whole_files import whole_file
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 
 class CheckpointFiles(CheckpointIO):
-    """Writes to another name, flushes to the disk, then renames; the ``last.ckpt`` before becomes ``previous.ckpt``."""
+    """Never half a file on the disk; the ``last.ckpt`` before becomes ``previous.ckpt``."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
@@ -29,19 +29,11 @@ class CheckpointFiles(CheckpointIO):
             UserError: if the disk does not take it; what was there before is untouched.
         """
         final = Path(path)
-        partial = final.with_name(f".{final.name}.partial")
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            if final.name == LAST and final.exists():
-                final.replace(final.with_name(PREVIOUS))
-            partial.replace(final)
-            _flush_folder(final.parent)
+            with whole_file(final, previous=final.with_name(PREVIOUS) if final.name == LAST else None) as place:
+                torch.save(checkpoint, place)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             raise UserError(
                 f"checkpoint {path}: cannot be written ({_reason(error)}); those before it are intact, make room and "
                 "go on with python train.py resume=RUN_FOLDER"
@@ -88,20 +80,11 @@ def newest_checkpoint(folder: Path, report: Callable[[str], None]) -> Path | Non
 def _damage(path: Path) -> str | None:
     """What is wrong with a file of torch.save; ``None`` if every record has its checksum."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        return " ".join(str(error).split())
-    return None if broken is None else f"wrong checksum of {broken}"
-
-
-def _flush_folder(folder: Path) -> None:
-    """Let a rename survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with path.open("rb") as file:
+            require_checksums(file)
+    except (OSError, ValueError) as error:
+        return " ".join(str(error).split())[:160]
+    return None
 
 
 def _reason(error: Exception) -> str:

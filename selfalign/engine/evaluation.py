@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.plugins.environments import LightningEnvironment
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
 
+from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import (
     Config,
@@ -25,20 +23,22 @@ from selfalign.engine.building import (
     rebuild_module,
     require_described_sizes,
 )
+from selfalign.engine.callbacks.progress import Progress
 from selfalign.engine.checkpoint_files import CheckpointFiles
+from selfalign.engine.meeting import MeetingDDP, cluster_environment
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.interop.conversion import convert, is_original
-from selfalign.metrics.protocols import RetrievalResult, check_protocol, evaluate
+from selfalign.metrics.protocols import PROTOCOLS, RetrievalResult, check_protocol, evaluate
 from selfalign.processes.exchange import current
-from selfalign.processes.launching import is_first_process
 from selfalign.processes.memory import keep_freed_memory
+from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
 from selfalign.runs import ranks_file
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import save_embeddings
-from selfalign.runs.results import environment, save_results
+from selfalign.runs.results import RESULTS, environment, save_results
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 
@@ -60,10 +60,8 @@ class Gallery:
 
 def say(line: str) -> None:
     """One line for the person at the terminal, from the first process of a run."""
-    if not is_first_process():
-        return
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    if is_first_process():
+        console.say(line)
 
 
 def quiet_libraries() -> None:
@@ -125,45 +123,45 @@ def evaluate_checkpoints(
     """
     if not checkpoints:
         raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
-    galleries, configs, names, trained = [], [], [], []
+    if unknown := [protocol for protocol in protocols or () if protocol not in PROTOCOLS]:
+        raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {unknown[0]!r}")
+    models = []
     for path in checkpoints:
         provenance, weights = _read(path, data or {}, original or {})
-        module, source, config = _restore(path, provenance, weights, padding, split, data or {})
-        names.append(source.names["test"])
-        galleries.append(_encode(module, source, strategy))
-        configs.append(config)
-        trained.append(provenance.config)
+        models.append((provenance, *_restore(path, provenance, weights, padding, split, data or {})))
+    configs = [config for _, _, _, config in models]
+    wanted = list(protocols or configs[0]["data"]["protocol"])
+    for _, _, source, _ in models:  # all that is cheap, before the first model encodes anything
+        shown = source.split("test")
+        for protocol in wanted:
+            check_protocol(protocol, shown.images, len(shown.captions))
+        if shown.texts != models[0][2].split("test").texts:
+            raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
+    galleries = [_encode(module, source, strategy) for _, module, source, _ in models]
     first = galleries[0]
-    for path, gallery in zip(checkpoints, galleries, strict=True):
-        if gallery.texts != first.texts:
-            raise UserError(f"ensemble: {path} sees other captions than {checkpoints[0]}; pass one data.root for all")
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
-    results = [
-        evaluate(tile, first.image_of_caption, images, protocol, current())
-        for protocol in (protocols or configs[0]["data"]["protocol"])
-    ]
+    results = [evaluate(tile, first.image_of_caption, images, protocol, current()) for protocol in wanted]
     record = _record(results, first.alignment if len(galleries) == 1 else {})
     record |= {
-        "split": names[0],
+        "split": models[0][2].names["test"],
         "checkpoints": [str(path) for path in checkpoints],
         "seed": configs[0]["seed"] if seed is None else seed,
         "padding": padding or configs[0]["padding"],
         "data_root": str(configs[0]["data"]["root"]),
         **environment(),
-        "models": trained,
+        "models": [provenance.config for provenance, *_ in models],
     }
     if selection is not None:
         record["selection"] = selection
+    if is_first_process():  # files first: a terminal may be gone by now, or unable to show a sign
+        if embeddings:
+            similarity = full_similarity(tile, images, len(first.image_of_caption))
+            pairs = [(gallery.image, gallery.caption) for gallery in galleries]
+            save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
+        ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
+        save_results(record, run_dir / RESULTS)  # last: it says that all else is there
     say(table(results, record))
-    if not is_first_process():
-        return record
-    ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
-    save_results(record, run_dir / "results.json")  # last: it says that all else is there
-    if embeddings:
-        similarity = full_similarity(tile, images, len(first.image_of_caption))
-        pairs = [(gallery.image, gallery.caption) for gallery in galleries]
-        save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
     return record
 
 
@@ -178,20 +176,20 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
     Raises:
         UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
     """
-    settings = dict(settings)
+    settings = {name: value for name, value in settings.items() if value is not None}
     name = settings.pop("strategy", "auto")
     if name == "ddp":
         # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
-        ddp = DDPStrategy(broadcast_buffers=False, find_unused_parameters=idle_parameters)
+        ddp = MeetingDDP(broadcast_buffers=False, find_unused_parameters=idle_parameters)
         settings |= {"strategy": ddp, "use_distributed_sampler": False}
-        if "LOCAL_RANK" in os.environ and "TORCHELASTIC_RUN_ID" not in os.environ:
-            settings["plugins"] = [LightningEnvironment()]  # processes of our own launching, inside SLURM too
     elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
         raise UserError(
             f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
             f"with devices={settings.get('devices')}"
         )
-    settings["plugins"] = [CheckpointFiles(), *settings.get("plugins", [])]
+    settings["plugins"] = [CheckpointFiles(), cluster_environment(), *settings.get("plugins", [])]
+    if others.get("enable_progress_bar", True):
+        others["callbacks"] = [*others.get("callbacks", []), Progress()]
     trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
@@ -204,7 +202,7 @@ def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[
         return read_checkpoint(path)
     files = {name: None if original.get(name) is None else Path(original[name]) for name in ("vocabulary", "bert")}
     known = {name: value for name, value in data.items() if value is not None and name != "scenes"}
-    if not {"root", "batch_size"} <= set(known):
+    if "root" not in known:
         raise UserError(f"checkpoint {path}: names no data; pass data=precomputed data.root=DIR")
     provenance, weights = convert(path, files["vocabulary"], files["bert"], known)
     if original.get("to") is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pytorch_lightning.loggers import CSVLogger
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 
 _FILE, _KEPT = "metrics.csv", "metrics.kept.csv"
 
@@ -26,9 +27,7 @@ def go_on(logger: CSVLogger, folder: Path, steps: int) -> None:
     """
     kept = folder / _KEPT
     if not kept.exists() and (folder / _FILE).exists():
-        partial = kept.with_suffix(".partial")
-        partial.write_bytes((folder / _FILE).read_bytes())
-        partial.replace(kept)
+        write_whole(kept, (folder / _FILE).read_bytes())
     rows = _rows(kept, steps) if kept.exists() else []
     writer = logger.experiment
     writer.metrics = rows

@@ -15,7 +15,7 @@ from selfalign.engine.building import rebuild_module, require_described_sizes
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
-from selfalign.runs.checkpoint import Provenance, read_checkpoint
+from selfalign.runs.checkpoint import Provenance, checked_weights, read_checkpoint
 from selfalign.runs.exported import BLUEPRINT, WEIGHTS, blueprint_from
 
 _LARGEST_BLUEPRINT = 64 * 2**20
@@ -88,7 +88,7 @@ def _of_folder(folder: Path) -> Restored:
         weights = load_file(path)
     except Exception as error:  # the library raises types of its own
         raise UserError(f"model {path}: cannot be read ({' '.join(str(error).split())[:160]})") from error
-    return _restored(path, provenance, weights)
+    return _restored(path, provenance, checked_weights(path, weights))
 
 
 def _restored(path: Path, provenance: Provenance, weights: dict[str, Tensor]) -> Restored:

@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from selfalign.data.text.tokenizers import CaptionTokenizer, tokenizer_from_state
+from selfalign.engine.building import build_tokenizer
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
-from selfalign.runs.checkpoint import read_checkpoint
+from selfalign.runs.checkpoint import checked_checkpoint, read_checkpoint
+
+
+def start_tokenizer(config: Mapping[str, Any], report: Callable[[str], None]) -> CaptionTokenizer:
+    """The caption tokenizer of a run: with ``init_from`` that of the checkpoint, whose weights mean its words.
+
+    Args:
+        config: of the run.
+        report: told where the words come from.
+
+    Raises:
+        UserError: if the checkpoint is of another backbone, or the run names a vocabulary of its own.
+    """
+    if config["init_from"] is None:
+        return build_tokenizer(dict(config), report)
+    path = Path(config["init_from"])
+    provenance, _ = read_checkpoint(path)
+    trained, wanted = provenance.config.get("backbone", {}).get("name"), config["backbone"]["name"]
+    if trained != wanted:
+        raise UserError(f"init_from: {path} is of backbone={trained}, the run of backbone={wanted}")
+    tokenizer = tokenizer_from_state(provenance.tokenizer)
+    named = config["backbone"].get("vocabulary", {}).get("file")
+    if named is not None and build_tokenizer(dict(config), report).state() != tokenizer.state():
+        raise UserError(
+            f"init_from: {path} was trained with other words than those of backbone.vocabulary.file={named}; without "
+            "that setting the run takes the checkpoint's"
+        )
+    report(f"words of {os.path.relpath(path)}: {tokenizer.vocabulary_size:,}")
+    return tokenizer
 
 
 def load_weights(module: RetrievalModule, path: Path, report: Callable[[str], None]) -> None:
@@ -27,7 +58,7 @@ def load_weights(module: RetrievalModule, path: Path, report: Callable[[str], No
     """
     provenance, weights = read_checkpoint(path)
     if provenance.tokenizer != module.provenance["tokenizer"]:
-        raise UserError(f"init_from: {path} has another vocabulary; give the run the one that it was trained with")
+        raise UserError(f"init_from: {path} has other words than the run")
     own = module.state_dict()
     strange = [name for name, values in weights.items() if name not in own or own[name].shape != values.shape]
     if strange:
@@ -47,11 +78,12 @@ def require_same_model(module: RetrievalModule, path: Path) -> int:
     Raises:
         UserError: if the data or their vocabulary have changed since.
     """
-    provenance, _ = read_checkpoint(path)
+    content = read_torch_file(path, "checkpoint", memory_map=True)
+    provenance, _ = checked_checkpoint(path, content)
     now = module.provenance
     if provenance.tokenizer != now["tokenizer"] or provenance.region_width != now["region_width"]:
         raise UserError(f"resume: the training data have changed since {path} was saved; other words or features")
-    return int(read_torch_file(path, "checkpoint", memory_map=True)["global_step"])
+    return int(content["global_step"])
 
 
 def _parents(names: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.linear import LinearTwoTower
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.engine.building import Config, build_data, build_module, build_tokenizer, construct, prepare_data
+from selfalign.engine.building import Config, build_data, build_module, construct, prepare_data
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
@@ -31,33 +31,39 @@ from selfalign.engine.checkpoint_files import LAST, newest_checkpoint
 from selfalign.engine.evaluation import build_trainer, checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model
+from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer
 from selfalign.errors import UserError
+from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
 
 _LOG_EVERY = 10
 """Optimiser steps between two rows of training figures."""
 
 
-def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str, Any]:
+def train(
+    config: Config, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Train, test the best checkpoint and write everything a run leaves; go on where a checkpoint of the run is.
 
     Args:
         config: the resolved configuration, plain values.
         run_dir: its folder.
         loggers: besides ``metrics.csv``, which is always written.
+        begin: called by the first process when all settings and files are known to be right, before anything else is
+            written to the folder.
 
     Returns:
         what ``results.json`` holds.
     """
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
-    tokenizer = build_tokenizer(config, say)
+    tokenizer = start_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
+        say("compiling both towers; the first steps take minutes")
         for tower in (module.backbone.image_tower, module.backbone.text_tower):
             tower.compile()  # in place: parameters keep their names
     checkpoints, training = run_dir / "checkpoints", config["training"]
@@ -91,13 +97,15 @@ def train(config: Config, run_dir: Path, loggers: Sequence[Logger]) -> dict[str,
         log_every_n_steps=_LOG_EVERY,
     )
     start = newest_checkpoint(checkpoints, say)
+    steps = 0 if start is None else require_same_model(module, start)
+    if is_first_process():
+        begin()
     if start is not None:
-        steps = require_same_model(module, start)
-        if trainer.is_global_zero:
+        if is_first_process():
             go_on(rows, run_dir, steps)
         say(f"going on after step {steps}: {os.path.relpath(start)}")
     _fit(trainer, module, data, start, last, run_dir)
-    if trainer.is_global_zero:
+    if is_first_process():
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {best.score or 0:.1f}")
     return evaluate_checkpoints(

@@ -1,4 +1,4 @@
-"""Files of the user, opened only where they are files (a pipe would block for ever), and files written as a whole."""
+"""Files of the user, opened only where they are files (a pipe would block for ever)."""
 
 from __future__ import annotations
 
@@ -34,13 +34,6 @@ def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{what} {str(path)!r}: no name of a file ({error})") from error
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small text file; nobody ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def read_regular(path: Path, what: str, largest: int) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +17,9 @@ from selfalign.files.pickled_opcodes import require_modest_pickle
 from selfalign.files.regular_files import open_regular
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+_AT_ONCE = 2**20
+_ASKED_FOR = re.compile(r"GLOBAL ([A-Za-z_][\w.]{0,80}) (?:whose module|was not an allowed)")
+_TORCHS_OWN = "Weights only load failed"
 _LARGEST_RECORD = 64 * 2**20
 """Bytes of what is no tensor; a vocabulary of 30,000 word pieces takes one million."""
 _OLD_PICKLES = 5
@@ -24,7 +29,8 @@ _OLD_PICKLES = 5
 def read_torch_file(path: Path, what: str, allowed: Sequence[type] = (), memory_map: bool = False) -> Any:
     """The content of a file that ``torch.save`` wrote: tensors and plain containers only.
 
-    Sizes that the file claims are compared with its own before memory is taken.
+    Sizes that the file claims are compared with its own before memory is taken, and every record with its checksum,
+    which torch itself leaves out: a flipped bit would be another weight. (Torch's format before 1.6 has no checksums.)
 
     Args:
         path: the file.
@@ -40,15 +46,48 @@ def read_torch_file(path: Path, what: str, allowed: Sequence[type] = (), memory_
     with open_regular(path, what) as file:
         try:
             _require_honest_sizes(file, path.stat().st_size)
+            require_checksums(file)
             with torch.serialization.safe_globals(list(allowed)):
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=memory_map)
             _require_own_values(content)
         except Exception as error:  # torch's restricted reader raises a dozen types on damaged files
-            reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
+            reason = _reason(error)
             raise UserError(
                 f"{what} {path}: refused, damaged or of another program ({reason}); nothing of it ran"
             ) from error
     return content
+
+
+def require_checksums(file: BinaryIO) -> None:
+    """Read every record of torch's zip format, and compare it with its checksum.
+
+    Raises:
+        ValueError: naming the first one that differs; also if it is a damaged zip file.
+    """
+    file.seek(0)
+    if file.read(len(_ZIP)) != _ZIP:
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [record.filename for record in archive.infolist()]
+            if len(set(names)) != len(names):
+                raise ValueError("two records of one name")
+            for record in archive.infolist():
+                with archive.open(record) as content:
+                    while content.read(_AT_ONCE):
+                        pass
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, zlib.error) as error:
+        raise ValueError(str(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file is refused, in a few words of our own where torch's give advice and colours."""
+    text = " ".join(str(error).split())
+    if (named := _ASKED_FOR.search(text)) is not None:
+        return f"it asks for {named[1]}, which no checkpoint needs"
+    if text.startswith(_TORCHS_OWN):  # advice to load it all the same, in bold
+        return "it asks for more than tensors and plain values"
+    return "".join(sign if sign.isprintable() else "?" for sign in text)[:200] or type(error).__name__
 
 
 def _require_honest_sizes(file: BinaryIO, size: int) -> None:

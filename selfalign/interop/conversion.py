@@ -14,6 +14,7 @@ from selfalign.errors import UserError
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
 from selfalign.runs.checkpoint import Provenance
+from selfalign.settings import TrainingRun, checked
 
 _SUFFIXES = (".tar", ".pth")
 
@@ -71,7 +72,8 @@ def convert(
         "seed": None,
         "padding": "paper",
     }
-    return Provenance(config, original.region_width, tokenizer.state(), bert_settings), original.weights
+    complete = checked(config, TrainingRun, record=True)
+    return Provenance(complete, original.region_width, tokenizer.state(), bert_settings), original.weights
 
 
 def _loss(original: OriginalCheckpoint) -> dict[str, Any]:

@@ -14,11 +14,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
+from selfalign.processes.place import Place, be, forget_others, place
 
 _GRACE = 15.0
 """Seconds that processes have for ending by themselves once they are asked to."""
@@ -33,11 +35,13 @@ class Job:
         name: ``train`` or ``evaluate``.
         config: resolved configuration, plain values.
         run_dir: folder of the run.
+        record: text of each file that the folder keeps of what was asked for, by its path there.
     """
 
     name: str
     config: dict[str, Any]
     run_dir: str
+    record: dict[str, str] = field(default_factory=dict)
 
 
 def processes_to_start(strategy: dict[str, Any]) -> int:
@@ -46,7 +50,7 @@ def processes_to_start(strategy: dict[str, Any]) -> int:
     Raises:
         UserError: if there are no such devices.
     """
-    if strategy.get("strategy") != "ddp" or started_from_outside():
+    if strategy.get("strategy") != "ddp" or place().launcher is not None:
         return 1
     devices = strategy.get("devices")
     if strategy.get("accelerator") == "cpu":
@@ -62,7 +66,7 @@ def processes_to_start(strategy: dict[str, Any]) -> int:
         raise UserError(
             f"strategy.devices: expected a number from 1{f' to {visible}' if visible else ''}, got {devices!r}"
         )
-    if strategy.get("num_nodes", 1) > 1:
+    if strategy.get("num_nodes", 1) != 1:
         raise UserError(
             "strategy.num_nodes: several machines are started by torchrun or srun; "
             "as torchrun --nnodes=2 --nproc-per-node=8 ... train.py strategy=ddp strategy.num_nodes=2"
@@ -70,28 +74,17 @@ def processes_to_start(strategy: dict[str, Any]) -> int:
     return devices
 
 
-def started_from_outside() -> bool:
-    """Whether torchrun, SLURM or :func:`run_processes` has started this process as one of several."""
-    slurm = "SLURM_STEP_ID" in os.environ and os.environ.get("SLURM_NTASKS", "1") != "1"
-    return "LOCAL_RANK" in os.environ or slurm
-
-
-def is_first_process() -> bool:
-    """Whether this process is the one that writes files and talks to the terminal."""
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID") if started_from_outside() else ()
-    return next((os.environ[name] for name in names if name in os.environ), "0") == "0"
-
-
 def run_processes(job: Job, count: int) -> None:
     """Run a job in ``count`` processes of this machine that reach each other as one DistributedDataParallel group.
 
-    Only the first one writes to the terminal. When one fails, the others are ended within seconds, and what is raised
-    tells of the one that failed first.
+    What the environment says of other groups is forgotten. Only the first one writes to the terminal. When one fails,
+    the others are ended within seconds, and what is raised tells of the one that failed first.
 
     Raises:
         UserError: what a process had to say in one line, or which one was killed.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, which let the processes stop after their step.
     """
+    forget_others()
     with tempfile.TemporaryDirectory(prefix="selfalign-") as folder:
         path = Path(folder, "job.json")
         path.write_text(json.dumps(vars(job)), encoding="utf-8")
@@ -107,8 +100,9 @@ def run_processes(job: Job, count: int) -> None:
                 raise _cause(failed, Path(folder))
 
 
-def work(job_file: Path, perform: Callable[[Job], None]) -> None:
+def work(job_file: Path, rank: int, size: int, perform: Callable[[Job], None]) -> None:
     """One process of :func:`run_processes`: perform the job, leave word of what went wrong, and never hang about."""
+    be(Place(rank, size, "selfalign"))
     threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         perform(Job(**json.loads(job_file.read_text(encoding="utf-8"))))
@@ -118,9 +112,7 @@ def work(job_file: Path, perform: Callable[[Job], None]) -> None:
             "line": str(error) if isinstance(error, UserError) else None,
             "trace": traceback.format_exc(),
         }
-        path = job_file.with_name(f"error-{os.environ['RANK']}.json")
-        path.with_suffix(".partial").write_text(json.dumps(word), encoding="utf-8")
-        path.with_suffix(".partial").rename(path)
+        write_whole(job_file.with_name(f"error-{rank}.json"), json.dumps(word))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # an ordinary exit may wait for processes that no longer answer
@@ -136,12 +128,13 @@ def _start(job_file: Path, rank: int, count: int, port: int) -> subprocess.Popen
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "NODE_RANK": "0",
+        "WORLD_SIZE": str(count),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),  # train.py may run from anywhere
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "selfalign.commands.worker", str(job_file)],
+        [sys.executable, "-m", "selfalign.commands.worker", str(job_file), str(rank), str(count)],
         env=environment,
         stdout=None if rank == 0 else subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C reaches this process only, which lets the others stop together

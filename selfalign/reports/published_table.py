@@ -14,23 +14,13 @@ from selfalign.reports.comparison.comparison_table import aligned, markdown_tabl
 from selfalign.reports.leaderboard.standings import NOT_GIVEN, Spread
 from selfalign.runs.reading import RSUM, Run
 from selfalign.runs.results import RECALLS
+from selfalign.settings import is_published
 
 Recipe = Callable[[str, str, str], Mapping[str, Any]]
 """The published configuration of a backbone, a data set of ``configs/data`` and a loss of ``configs/loss``."""
 NOT_RUN = "not run here"
 _HEADER = ("test set", "model", "published", "ours", "other runs of it, and what differs")
 _PADDING = "paper"
-_FREE = frozenset(
-    f"{group}.{key}"
-    for group, keys in {
-        "strategy": ("strategy", "accelerator", "devices", "num_nodes"),
-        "data": ("root",),
-        "backbone.bert": ("cache",),
-    }.items()
-    for key in keys
-)
-"""What may differ: devices, which compute what one would; where files lie, for the queries tell the data set; a cache
-of BERT's outputs, which needs its dropout off, and that is compared."""
 _MOST_KEYS = 4
 
 
@@ -179,7 +169,8 @@ def _differences(run: Run, recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _compared(model: Mapping[str, Any]) -> dict[str, str]:
-    keys = {key: value for key, value in model_keys(model).items() if key not in _FREE}
+    # Devices compute what one would, and the queries tell the data set, wherever its files lie.
+    keys = {key: value for key, value in model_keys(model).items() if is_published(key)}
     if (bert := keys.get("backbone.bert.source")) is not None:
         keys["backbone.bert.source"] = Path(bert).name  # a local folder of the same name is the same BERT
     return keys

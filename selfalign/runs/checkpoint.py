@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import torch
 
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
+from selfalign.files.whole_files import whole_file
+from selfalign.settings import TrainingRun, checked
 
 FORMAT = 1
 
@@ -43,11 +46,20 @@ def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
     Raises:
         UserError: if the file is missing, damaged, or not one of ours.
     """
-    content = read_torch_file(path, "checkpoint", memory_map=True)
+    return checked_checkpoint(path, read_torch_file(path, "checkpoint", memory_map=True))
+
+
+def checked_checkpoint(path: Path, content: Any) -> tuple[Provenance, dict[str, Any]]:
+    """:func:`read_checkpoint` of a file that is read already.
+
+    Raises:
+        UserError: if it is not one of ours, or a weight in it is no number.
+    """
     record = content.get("selfalign") if isinstance(content, dict) else None
     if not isinstance(record, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: not written by train.py (no 'selfalign' record in it)")
-    return provenance_from(record, f"checkpoint {path}"), content["state_dict"]
+    provenance = provenance_from(record, f"checkpoint {path}")
+    return provenance, checked_weights(path, content["state_dict"])
 
 
 def provenance_from(record: Any, where: str) -> Provenance:
@@ -61,7 +73,32 @@ def provenance_from(record: Any, where: str) -> Provenance:
         raise UserError(f"{where}: format {found}, this version reads {FORMAT}")
     if problem := _damage(record):
         raise UserError(f"{where}: its record is damaged ({problem})")
-    return Provenance(**record)
+    try:
+        config = checked(record["config"], TrainingRun, record=True)
+    except UserError as error:
+        raise UserError(f"{where}: its record is damaged, or of a later version ({error})") from error
+    return Provenance(**(record | {"config": config}))
+
+
+def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
+    """Weights of a checkpoint as this package computes with them: fp32, which half precision is widened to exactly.
+
+    Raises:
+        UserError: if one of them is no number, or of a type that a model of this package never has.
+    """
+    found: dict[str, Any] = {}
+    for name, values in weights.items():
+        where = f"checkpoint {path}: weight {str(name)[:80]}"
+        if not isinstance(values, torch.Tensor) or values.is_meta or values.layout != torch.strided:
+            raise UserError(f"{where} is no tensor of values")
+        if values.dtype in (torch.float16, torch.bfloat16):
+            values = values.float()
+        if values.is_complex() or (values.is_floating_point() and values.dtype != torch.float32):
+            raise UserError(f"{where} is {values.dtype}; expected torch.float32, bfloat16 or float16")
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            raise UserError(f"{where} holds values that are no numbers (NaN or infinite); take an earlier checkpoint")
+        found[str(name)] = values
+    return found
 
 
 def _damage(record: dict[str, Any]) -> str | None:
@@ -80,10 +117,8 @@ def write_checkpoint(path: Path, provenance: Provenance, weights: dict[str, Any]
     Raises:
         UserError: if the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial")
     try:
-        torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, temporary)
-        temporary.replace(path)
+        with whole_file(path) as place:
+            torch.save({"state_dict": weights, "selfalign": provenance.to_dict()}, place)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(f"checkpoint {path}: cannot be written ({str(error)[:160]})") from error

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import whole_file, write_whole
 from selfalign.runs.checkpoint import Provenance, provenance_from
 
 WEIGHTS, BLUEPRINT, CARD = "model.safetensors", "config.json", "README.md"
@@ -31,10 +32,10 @@ def write_exported(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: values.contiguous() for name, values in weights.items()}, folder / WEIGHTS)
-        content = {"selfalign": provenance.to_dict()}
-        (folder / BLUEPRINT).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        (folder / CARD).write_text(model_card(provenance, results), encoding="utf-8")
+        with whole_file(folder / WEIGHTS) as place:
+            save_file({name: values.contiguous() for name, values in weights.items()}, place)
+        write_whole(folder / BLUEPRINT, json.dumps({"selfalign": provenance.to_dict()}, indent=1) + "\n")
+        write_whole(folder / CARD, model_card(provenance, results))
     except OSError as error:
         raise UserError(f"export {folder}: cannot be written ({error.strerror or error})") from error
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import re
 import shutil
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from selfalign.console import say
 from selfalign.errors import UserError
-from selfalign.files.regular_files import write_whole
+from selfalign.files.locks import lock
+from selfalign.files.plain_values import read_yaml
+from selfalign.files.whole_files import write_whole
+from selfalign.runs.results import RESULTS, read_results
 
 FAILURE = "failure.txt"
 SET_ASIDE = "set_aside"
-_OVERRIDES = ".hydra/overrides.yaml"
+OVERRIDES = ".hydra/overrides.yaml"
+_JOB_LOCK = ".job.lock"
 _SAFE = re.compile(r"[A-Za-z0-9._=+,-]+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+,-]+")
 _LONGEST_NAME = 120
@@ -100,33 +100,51 @@ def by_key(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def read_job(folder: Path) -> SweepJob:
-    """What is known of the job in ``folder``."""
-    overrides = yaml.safe_load((folder / _OVERRIDES).read_text(encoding="utf-8")) or []
+    """What is known of the job in ``folder``; what of it is damaged is a failure of that job.
+
+    Raises:
+        UserError: if its settings are damaged.
+    """
+    overrides = read_yaml(folder / OVERRIDES, "settings") or []
+    if not isinstance(overrides, list):
+        raise UserError(f"settings {folder / OVERRIDES}: damaged (no list)")
     config = folder / "config.yaml"
-    failure = folder / FAILURE
+    results, failure = _results_or_damage(folder)
+    kept = folder / FAILURE
+    if failure is None and kept.exists():
+        failure = kept.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     return SweepJob(
         folder,
-        by_key(overrides),
-        yaml.safe_load(config.read_text(encoding="utf-8")) if config.exists() else None,
-        _read_results(folder),
-        failure.read_text(encoding="utf-8").partition("\n")[0] if failure.exists() else None,
+        by_key([str(override) for override in overrides]),
+        _named(read_yaml(config, "settings"), config) if config.exists() else None,
+        results,
+        failure,
     )
+
+
+def _named(settings: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(settings, dict):
+        raise UserError(f"settings {path}: damaged (no named values)")
+    return settings
+
+
+def _results_or_damage(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """The results of a job that ended well, or what is wrong with those that it has."""
+    if not (folder / RESULTS).exists():
+        return None, None
+    try:
+        results = read_results(folder / RESULTS)
+    except UserError as error:
+        return None, str(error).replace(f"{folder}/", "")
+    return (results, None) if "selection" in results else (None, f"{RESULTS}: of no training run")
 
 
 def read_jobs(sweep_dir: Path, planned: Sequence[Sequence[str]] = ()) -> list[SweepJob]:
     """Every job of a sweep's folder, and those of ``planned`` settings that have none yet."""
-    found = [read_job(path.parent.parent) for path in sorted(sweep_dir.glob(f"*/{_OVERRIDES}"))]
+    found = [read_job(path.parent.parent) for path in sorted(sweep_dir.glob(f"*/{OVERRIDES}"))]
     names = {job.folder.name for job in found}
     missing = [overrides for overrides in planned if folder_name(overrides) not in names]
     return [*found, *(SweepJob(sweep_dir / folder_name(overrides), by_key(overrides)) for overrides in missing)]
-
-
-def _read_results(folder: Path) -> dict[str, Any] | None:
-    try:
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return results if isinstance(results, dict) and isinstance(results.get("selection"), float) else None
 
 
 def perform_once(
@@ -134,6 +152,7 @@ def perform_once(
     describe: Callable[[], str],
     perform: Callable[[], None],
     *,
+    overrides: str = "[]\n",
     writes: bool = True,
 ) -> float | None:
     """Do a job of a sweep unless its folder holds the results of exactly these settings; a failure ends only this job.
@@ -145,6 +164,8 @@ def perform_once(
         folder: of the job.
         describe: its resolved configuration as text; may raise what is wrong with it.
         perform: does it, writes ``config.yaml`` and, last, ``results.json``.
+        overrides: its settings as they were typed, a YAML list; kept before it is done, so that a job that fails has
+            them too.
         writes: this process is the one of several that moves and writes files.
 
     Returns:
@@ -155,25 +176,22 @@ def perform_once(
 
     def perform_afresh() -> None:
         _set_aside(folder)
+        _keep(folder, overrides)
         perform()
 
-    with _held(folder) as own:
-        if own:
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder / _JOB_LOCK) as state:
+        if state != "taken":
+            if not (folder / OVERRIDES).exists():
+                _keep(folder, overrides)
             return _attempt(folder, describe, perform_afresh)
-    _say(f"another process is at it: {folder.name}")
+    say(f"another process is at it: {folder.name}")
     return None
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """Whether this process has the job to itself as long as the context lasts."""
-    with (folder / _OVERRIDES).open("r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+def _keep(folder: Path, overrides: str) -> None:
+    (folder / OVERRIDES).parent.mkdir(exist_ok=True)
+    write_whole(folder / OVERRIDES, overrides)
 
 
 def _attempt(folder: Path, describe: Callable[[], str], perform: Callable[[], None]) -> float | None:
@@ -181,13 +199,13 @@ def _attempt(folder: Path, describe: Callable[[], str], perform: Callable[[], No
         if not _holds_results_of(folder, describe()):
             perform()
         else:
-            _say(f"already done: {folder.name}")
+            say(f"already done: {folder.name}")
     except UserError as error:
         _record_failure(folder, " ".join(str(error).split()), "")
     except Exception as error:
         _record_failure(folder, _one_line(error), traceback.format_exc())
     else:
-        results = _read_results(folder)
+        results = _results_or_damage(folder)[0]
         return None if results is None else float(results["selection"])
     return None
 
@@ -206,13 +224,13 @@ def _holds_results_of(folder: Path, description: str) -> bool:
         same = (folder / "config.yaml").read_text(encoding="utf-8") == description
     except OSError:
         return False
-    return same and _read_results(folder) is not None
+    return same and _results_or_damage(folder)[0] is not None
 
 
 def _set_aside(folder: Path) -> None:
     """Move what an earlier run left, results first, so that they are never seen beside settings of another."""
-    left = sorted((path for path in folder.iterdir() if path.name != ".hydra"), key=lambda p: p.name != "results.json")
-    if not left:
+    left = sorted((path for path in folder.iterdir() if path.name not in (_JOB_LOCK,)), key=lambda p: p.name != RESULTS)
+    if [path.name for path in left] in ([], [".hydra"]):
         return
     place = (
         folder.parent / SET_ASIDE / f"{folder.name}~{time.strftime('%Y-%m-%d_%H-%M-%S')}-{time.time_ns() % 10**9:09}"
@@ -222,11 +240,6 @@ def _set_aside(folder: Path) -> None:
         shutil.move(path, place / path.name)
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _record_failure(folder: Path, line: str, trace: str) -> None:
     write_whole(folder / FAILURE, f"{line}\n{trace}")
-    _say(f"failed: {folder.name}: {line}")
+    say(f"failed: {folder.name}: {line}")

@@ -17,6 +17,7 @@ from numpy.lib import format as npy_format
 
 from selfalign.errors import UserError
 from selfalign.files.regular_files import open_regular
+from selfalign.files.whole_files import whole_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,10 +80,8 @@ def save_ranks(results: Sequence[RetrievalResult], image_of_caption: Tensor, tex
         if result.folds:
             sizes = [fold.images for fold in result.folds]
             arrays[f"{result.protocol}.fold"] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    temporary = path.with_suffix(".npz.partial")
-    with temporary.open("wb") as file:
+    with whole_file(path) as place, place.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    temporary.replace(path)
 
 
 def read_ranks(path: Path) -> QueryRanks:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from selfalign.errors import UserError
+from selfalign.files.plain_values import read_json
 from selfalign.runs.jobs import read_jobs
 from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
-from selfalign.runs.results import RECALLS, read_results
+from selfalign.runs.results import RECALLS, RESULTS, checked_results
 
 RSUM = "rsum"
 _DEPTHS = (1, 5, 10)
@@ -78,20 +78,20 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise UserError(f"run {folder}: no such folder")
-    if (folder / "results.json").exists():
-        return [folder]
     try:
-        jobs = read_jobs(folder)
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"sweep {folder}: a job's settings cannot be read ({reason})") from error
+        there = folder.is_dir()
+    except (OSError, ValueError):  # no name that a folder can have
+        there = False
+    if not there:
+        raise UserError(f"run {str(folder)[:160]}: no such folder")
+    if (folder / RESULTS).exists():
+        return [folder]
+    jobs = read_jobs(folder)
     if not jobs:
         if (folder / "config.yaml").exists():
             raise UserError(f"run {folder}: unfinished, it has no results.json")
         raise UserError(f"run {folder}: no results.json, and no folders of jobs; expected a run or a sweep")
-    missing = [job for job in jobs if not (job.folder / "results.json").exists()]
+    missing = [job for job in jobs if not (job.folder / RESULTS).exists()]
     if missing:
         words = f"{missing[0].folder.name} ({missing[0].failure or missing[0].state})"
         raise UserError(
@@ -107,9 +107,10 @@ def read_run(folder: Path) -> Run:
     Raises:
         UserError: if a file is missing or damaged, or the two disagree.
     """
-    record = read_results(folder / "results.json")
-    if "models" not in record or not (folder / NAME).exists():
+    found = read_json(folder / RESULTS, "results")
+    if (isinstance(found, dict) and "models" not in found) or not (folder / NAME).exists():
         raise UserError(f"run {folder}: keeps no ranks, it is of an earlier version; {_EVALUATE_AGAIN}")
+    record = checked_results(found, folder / RESULTS)
     ranks = read_ranks(folder / NAME)
     try:
         models = tuple(

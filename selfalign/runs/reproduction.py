@@ -11,6 +11,7 @@ from torch import Tensor
 
 from selfalign.errors import UserError
 from selfalign.files.torch_files import read_torch_file
+from selfalign.files.whole_files import whole_file
 from selfalign.structures import CaptionBatch, ImageBatch, PairBatch
 
 
@@ -37,7 +38,8 @@ class Reproduction:
 
 def save_reproduction(path: Path, step: Reproduction) -> None:
     """Write it as tensors and plain values."""
-    torch.save({"selfalign_step": {field.name: _plain(getattr(step, field.name)) for field in fields(step)}}, path)
+    with whole_file(path) as place:
+        torch.save({"selfalign_step": {field.name: _plain(getattr(step, field.name)) for field in fields(step)}}, place)
 
 
 def read_reproduction(path: Path) -> Reproduction:

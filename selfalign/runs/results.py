@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from selfalign.errors import UserError
-from selfalign.files.regular_files import read_regular
+from selfalign.files.plain_values import read_json
+from selfalign.files.whole_files import write_whole
 
+RESULTS = "results.json"
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
-_LARGEST_RESULTS = 16 * 2**20
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
 
 
@@ -45,27 +46,54 @@ def _commit() -> str | None:
 
 def save_results(record: dict[str, Any], path: Path) -> None:
     """Write a result as JSON; nobody ever sees half a file."""
-    temporary = path.with_suffix(".json.partial")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(record, indent=2) + "\n")
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What :func:`save_results` wrote.
+    """What :func:`save_results` wrote, complete: every figure of every protocol is there, and a number.
 
     Raises:
-        UserError: if the file is missing or damaged.
+        UserError: if it is missing or damaged.
     """
-    try:
-        record = json.loads(read_regular(path, "results", _LARGEST_RESULTS).decode())
-    except UserError:
-        raise
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"results {path}: damaged, not JSON ({reason})") from error
+    return checked_results(read_json(path, "results"), path)
+
+
+def checked_results(record: Any, path: Path) -> dict[str, Any]:
+    """:func:`read_results` of what is read already.
+
+    Raises:
+        UserError: if a figure is missing, or no number.
+    """
     if not isinstance(record, dict):
         raise UserError(f"results {path}: damaged, expected named values")
+    try:
+        for result in record["protocols"].values():
+            _require_percentages([result[recall[:3]][recall[4:]] for recall in RECALLS])
+            _require_percentages([result["rsum"] / len(RECALLS)])
+        if not record["protocols"] or record["protocol"] not in record["protocols"]:
+            raise ValueError("no figures")
+        if "selection" in record:
+            _require_percentages([record["selection"] / 4])  # of four recalls
+        if "alignment" in record:
+            _require_percentages([record["alignment"]["accuracy"]])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"results {path}: damaged ({reason[:160]})") from error
     return record
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder of train.py holds complete results."""
+    try:
+        return "selection" in read_results(folder / RESULTS)
+    except UserError:
+        return False
+
+
+def _require_percentages(values: list[Any]) -> None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -1e-6 <= value <= 100 + 1e-6:
+            raise ValueError(f"expected a percentage, got {str(value)[:40]}")
 
 
 def result_series(record: dict[str, Any]) -> dict[str, float]:

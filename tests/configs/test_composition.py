@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
+from selfalign.commands import composing
 from selfalign.engine.building import build_data, build_module, build_tokenizer
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
@@ -21,10 +20,7 @@ LOSSES = ("selfalign", "baseline", "concept", "context")
 
 
 def composed(*overrides: str, name: str = "train") -> dict[str, Any]:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = OmegaConf.to_container(compose(name, list(overrides)), resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    return config
+    return composing.composed(overrides, name)
 
 
 PUBLISHED = {  # learning rate, decay every, epochs
@@ -51,7 +47,14 @@ def test_published_settings_are_the_defaults(pair: tuple[str, str]) -> None:
     assert (config["seed"], config["data"]["batch_size"], config["data"]["validation_captions"]) == (1024, 128, 5000)
     assert config["backbone"]["width"] == 2048
     loss = config["loss"]
-    published = {"weight": 1.0, "margin": 0.2, "hardest": True, "warm_up_epochs": 0, "mask_same_image": False}
+    published = {
+        "name": "hinge",
+        "weight": 1.0,
+        "margin": 0.2,
+        "hardest": True,
+        "warm_up_epochs": 0,
+        "mask_same_image": False,
+    }
     assert loss["ranking"] == published
     assert loss["context"] == {"weight": 1.0, "temperature": 0.7, "negatives": 512}
     assert (loss["concept"]["weight"], loss["concept"]["prototypes"], loss["concept"]["iterations"]) == (1.0, 1024, 2)
@@ -134,9 +137,8 @@ def test_every_combination_builds(backbone: str, data: str, loss: str, tmp_path:
 def test_a_wrong_setting_is_named(override: str, message: str, tmp_path: Path) -> None:
     root = write_scan_folder(tmp_path / "d", {"train": 3})
     tiny = [item for item in TINY["camera"] if not override.startswith(item.split("=")[0])]
-    config = composed("data=f8k", f"data.root={root}", "backbone.width=8", *tiny, override)
     with pytest.raises(UserError, match=message) as caught:
-        build_all(config)
+        composed("data=f8k", f"data.root={root}", "backbone.width=8", *tiny, override)
     assert "\n" not in str(caught.value)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from selfalign.commands.composing import plain
 from selfalign.reports.leaderboard.standings import flat
 from tests.configs import test_composition
 from tests.configs.test_composition import CONFIGS, LOSSES
@@ -93,8 +94,7 @@ def test_a_preset_may_set_everything(tmp_path: Path) -> None:
     text = "# @package _global_\ndefaults:\n  - override /backbone: vsrn\n" + yaml.safe_dump(settings)
     (tmp_path / "configs" / "experiment" / "mine.yaml").write_text(text)
     with initialize_config_dir(str(tmp_path / "configs"), version_base="1.3"):
-        config = OmegaConf.to_container(compose("train", ["experiment=mine"]), resolve=True)
-    assert isinstance(config, dict)
+        config = plain(compose("train", ["experiment=mine"]), "train")
     assert differences(config, composed("backbone=vsrn")) == set(flat(settings))
 
 

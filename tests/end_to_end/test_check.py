@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from selfalign.commands import convert_features, hydra_app
+from selfalign.commands import convert as convert_command
 from selfalign.commands.check import main
 from tests.conftest import write_scan_folder
 from tests.data.test_conversion import line
@@ -52,7 +52,7 @@ def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     def run_here(folder: Path, *settings: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["check", *arguments(folder, *settings)])
         with pytest.raises(SystemExit) as caught:
-            hydra_app.launch(main)
+            main()
         return Done(caught.value.code, capsys.readouterr().out)
 
     return run_here
@@ -133,8 +133,8 @@ def test_the_conversion_makes_what_the_check_verifies(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def convert(*words: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["convert_features", *words])
-        convert_features.main()
+        monkeypatch.setattr(sys, "argv", ["convert", *words])
+        convert_command.main()
 
     monkeypatch.chdir(tmp_path)
     for first, split in enumerate(("train", "dev", "test")):
@@ -150,6 +150,6 @@ def test_the_conversion_makes_what_the_check_verifies(
     assert done.stdout.count("is as written") == 12
     convert("float16", "made/dev_ims.npy", "half.npy")
     assert "largest rounding error" in capsys.readouterr().out
-    again = run("convert_features", "float16", "made/dev_ims.npy", "half.npy", cwd=tmp_path)
+    again = run("convert", "float16", "made/dev_ims.npy", "half.npy", cwd=tmp_path)
     assert again.returncode == 1
     assert again.stderr == "error: half.npy: exists already; remove it, or choose another name\n"

@@ -25,6 +25,11 @@ class AttentionPooling(Pooling):
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
+    @classmethod
+    def of_width(cls, width: int) -> AttentionPooling:
+        """See :class:`Pooling`."""
+        return cls(width)
+
     def forward(self, features: Tensor, rows: RealRows) -> Tensor:
         """See :class:`Pooling`."""
         scores = rows.put(at_least_single(self.score(features)), fill=-torch.inf)  # (B, n, D)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -11,6 +12,11 @@ from selfalign.functional.masking import RealRows
 
 class Pooling(nn.Module, ABC):
     """Regions or words of B samples → one vector each, in any order of a sample's elements."""
+
+    @classmethod
+    def of_width(cls, width: int) -> Self:
+        """The pooling of vectors of ``width``; those with parameters for each feature need to know."""
+        return cls()
 
     @abstractmethod
     def forward(self, features: Tensor, rows: RealRows) -> Tensor:

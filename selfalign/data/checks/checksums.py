@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 from selfalign.data.checks.findings import Finding
 from selfalign.errors import UserError
 from selfalign.files.regular_files import open_regular, read_regular
+from selfalign.files.whole_files import write_whole
 
 _NAME = "SHA256SUMS"
 _LARGEST_FILE = 2**20
@@ -29,9 +29,7 @@ def write_checksums(root: Path, names: Sequence[str]) -> None:
     path = root / _NAME
     sums = read_checksums(path) if path.exists() else {}
     sums |= {name: file_checksum(root / name) for name in names}
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, "".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))
 
 
 def read_checksums(path: Path) -> dict[str, str]:

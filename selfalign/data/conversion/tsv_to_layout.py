@@ -18,6 +18,7 @@ from selfalign.data.conversion.feature_files import ArrayFile, as_dtype
 from selfalign.data.conversion.feature_tsv import TsvRow, tsv_rows
 from selfalign.data.image_ids import read_image_ids
 from selfalign.errors import UserError
+from selfalign.files.whole_files import write_whole
 
 _IMAGES_A_NOTE = 256
 
@@ -113,7 +114,7 @@ def convert_tsv(shards: Sequence[Path], target: Target, report: Callable[[str], 
     names = [path.name for path in paths]
     ids_path = Path(f"{prefix}_ids.txt")
     if not ids_path.exists():
-        ids_path.write_text("".join(f"{identity}\n" for identity in ids), encoding="utf-8")
+        write_whole(ids_path, "".join(f"{identity}\n" for identity in ids))
     write_checksums(target.root, [*names, ids_path.name])
     journal_path.unlink()
     report(f"wrote {len(ids):,} images: {', '.join(names)}, {ids_path.name}, SHA256SUMS")

@@ -23,6 +23,7 @@ from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.data.text.words import WordSplitter
 from selfalign.errors import UserError
+from selfalign.files.whole_files import whole_file
 
 _WORTH_KEEPING = 50_000
 """Captions; fewer take seconds."""
@@ -77,12 +78,8 @@ def _save_tokens(tokens: TokenizedCaptions, path: Path) -> None:
 
 
 def _keep(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file whole or not at all; a folder that cannot be written costs time only."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    """Write a file; a folder that cannot be written costs time only."""
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        with whole_file(path, shared=True) as place:
+            write(place)

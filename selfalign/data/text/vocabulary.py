@@ -11,6 +11,7 @@ from typing import Any, get_args
 from selfalign.data.text.words import WordSplitter, split_words, with_progress
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
+from selfalign.files.whole_files import write_whole
 
 PAD, START, END, UNKNOWN = SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
 _LARGEST_FILE = 64 * 2**20
@@ -72,7 +73,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.errors import UserError
+from selfalign.files.whole_files import whole_file
 
 Encoder = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(B, W) padded tokens and (B,) lengths → (B, W, E)."""
@@ -59,7 +60,6 @@ def write_word_features(path: Path, captions: TokenizedCaptions, width: int, enc
         UserError: if the disk is too small or cannot be written, or the encoder's output does not fit float16.
     """
     needed = 2 * len(captions.tokens) * width
-    part = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(path.parent).free
@@ -67,24 +67,22 @@ def write_word_features(path: Path, captions: TokenizedCaptions, width: int, enc
             raise UserError(
                 f"word features {path}: need {needed / 2**30:.1f} GiB, {free / 2**30:.1f} are free; name another folder"
             )
-        values = np.lib.format.open_memmap(part, "w+", np.float16, (len(captions.tokens), width))
-        for rows in _by_length(captions):
-            tokens, lengths = captions.rows(rows)
-            with np.errstate(over="ignore"):
-                encoded = encode(tokens, lengths).astype(np.float16)
-            real = np.arange(tokens.shape[1]) < lengths[:, None]
-            if not np.isfinite(encoded[real]).all():
-                raise UserError(
-                    "word features: the encoder's output does not fit float16; use backbone.bert.cache=null"
-                )
-            places = captions.offsets[rows][:, None] + np.arange(tokens.shape[1])
-            values[places[real]] = encoded[real]
-        values.flush()
-        part.replace(path)
+        with whole_file(path, shared=True) as place:
+            values = np.lib.format.open_memmap(place, "w+", np.float16, (len(captions.tokens), width))
+            for rows in _by_length(captions):
+                tokens, lengths = captions.rows(rows)
+                with np.errstate(over="ignore"):
+                    encoded = encode(tokens, lengths).astype(np.float16)
+                real = np.arange(tokens.shape[1]) < lengths[:, None]
+                if not np.isfinite(encoded[real]).all():
+                    raise UserError(
+                        "word features: the encoder's output does not fit float16; use backbone.bert.cache=null"
+                    )
+                places = captions.offsets[rows][:, None] + np.arange(tokens.shape[1])
+                values[places[real]] = encoded[real]
+            values.flush()
     except OSError as error:
         raise UserError(f"word features {path}: cannot be written ({error.strerror})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _by_length(captions: TokenizedCaptions) -> Iterator[np.ndarray]:

@@ -19,6 +19,7 @@ from selfalign.data.photographs import Photos
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.engine.callbacks.wandb_run import Cell, log_examples
+from selfalign.files.whole_files import whole_file
 from selfalign.functional.answers import best_answers
 from selfalign.functional.ranks import Tile, embedding_tile
 from selfalign.metrics.recall import CrossModalRecall
@@ -108,9 +109,8 @@ class ExamplePictures(pl.Callback):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, picture in pictures.items():
-                part = self.folder / f".{name}.partial"
-                picture.save(part, "PNG")
-                part.replace(self.folder / f"{name}.png")
+                with whole_file(self.folder / f"{name}.png") as place:
+                    picture.save(place, "PNG")
         except OSError as error:  # no reason to end a training
             tell(trainer, f"pictures {self.folder}: cannot be written ({error.strerror})")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytorch_lightning as pl
+
+from selfalign.console import printable, say
 
 
 def tell(trainer: pl.Trainer, line: str) -> None:
@@ -12,6 +12,6 @@ def tell(trainer: pl.Trainer, line: str) -> None:
     if not trainer.is_global_zero:
         return
     if trainer.progress_bar_callback is not None:
-        trainer.progress_bar_callback.print(line)
+        trainer.progress_bar_callback.print(printable(line))
     else:
-        sys.stdout.write(line + "\n")
+        say(line)

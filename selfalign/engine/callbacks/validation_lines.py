@@ -5,19 +5,39 @@ from __future__ import annotations
 import pytorch_lightning as pl
 
 from selfalign.engine.callbacks.terminal import tell
+from selfalign.engine.callbacks.time_left import TimeLeft
 
 
 class ValidationLines(pl.Callback):
-    """Prints recalls of every validation, above the progress bar where there is one."""
+    """Prints recalls of every validation, above the progress bar where there is one.
+
+    They name the gallery: recall among 200 images is no recall among 1,000.
+    """
+
+    def __init__(self) -> None:
+        self._left = TimeLeft()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._left.start(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        line = (
-            f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  "
-            + "  ".join(
-                f"{side} " + " ".join(f"{figures[f'val/{side}_{depth}']:5.1f}" for depth in ("r1", "r5", "r10"))
-                for side in ("i2t", "t2i")
-            )
-            + f"  rsum {figures['val/rsum']:5.1f}"
+        recalls = "  ".join(
+            f"{side} " + " ".join(f"{figures[f'val/{side}_{depth}']:5.1f}" for depth in ("r1", "r5", "r10"))
+            for side in ("i2t", "t2i")
         )
-        tell(trainer, line)
+        left = self._left.words(trainer)
+        tell(
+            trainer,
+            f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  {_gallery(trainer)}  {recalls}"
+            f"  rsum {figures['val/rsum']:5.1f}{f'  {left}' if left else ''}",
+        )
+
+
+def _gallery(trainer: pl.Trainer) -> str:
+    """As ``dev, 200 images · 1,000 captions``."""
+    names = getattr(getattr(trainer, "datamodule", None), "names", {})
+    images, captions = (len(loader.dataset) for loader in (trainer.val_dataloaders or ())[:2])
+    return f"{names.get('val', 'validation')}, {images:,} images · {captions:,} captions:"

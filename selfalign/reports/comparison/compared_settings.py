@@ -13,20 +13,8 @@ from selfalign.errors import UserError
 from selfalign.reports.leaderboard.leaderboard_table import short_key, short_value
 from selfalign.reports.leaderboard.standings import NOT_GIVEN, flat
 from selfalign.runs.reading import Run
+from selfalign.settings import is_in_name, matters
 
-WITHOUT_EFFECT = frozenset(
-    {
-        "seed",
-        "logger",
-        "compile",
-        "data.workers",
-        "data.resident",
-        "data.protocol",
-        "data.images",
-        "training.save_every",
-    }
-)
-"""Keys that do not make another setting: the seed, and what changes no model and no figure."""
 LOSSES = {  # towers, concept alignment, context alignment
     ("original", False, False): "baseline",
     ("selfalign", True, True): "selfalign",
@@ -35,7 +23,6 @@ LOSSES = {  # towers, concept alignment, context alignment
     ("selfalign", False, False): "baseline towers=selfalign",
 }
 """Names of ``configs/loss`` by what they build."""
-_SAID_BY_NAME = ("backbone.name", "loss.towers")
 _WEIGHTS = ("loss.concept.weight", "loss.context.weight")
 
 
@@ -77,10 +64,12 @@ def model_name(model: Mapping[str, Any]) -> str:
 
 def model_keys(model: Mapping[str, Any]) -> dict[str, str]:
     """The values of a configuration that can matter, by dotted key; 1 and 1.0 are one value."""
-    return {key: _text(value) for key, value in flat(dict(model)).items() if key not in WITHOUT_EFFECT}
+    return {key: _text(value) for key, value in flat(dict(model)).items() if matters(key)}
 
 
 def _text(value: Any) -> str:
+    if value is None:
+        return NOT_GIVEN
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
@@ -194,7 +183,7 @@ def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     names = []
     for base, keys in rows:
         family = [other for _, other in rows if other.get("backbone.name") == keys.get("backbone.name")]
-        every = list(dict.fromkeys(key for other in family for key in other if key not in _SAID_BY_NAME))
+        every = list(dict.fromkeys(key for other in family for key in other if not is_in_name(key)))
         telling = [key for key in every if len({_untold(other, key) for other in family}) > 1]
         words = [
             f"{short_key(key, telling)}={short_value(_untold(keys, key))}" for key in telling if _untold(keys, key)

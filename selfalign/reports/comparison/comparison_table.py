@@ -1,4 +1,4 @@
-"""A comparison in words and tables: for a terminal, as Markdown, as LaTeX."""
+"""A comparison in words and tables: for a terminal, as Markdown."""
 
 from __future__ import annotations
 
@@ -12,18 +12,6 @@ from selfalign.runs.results import RECALLS
 _HEADER = ("setting", "seeds", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rsum", "95 % interval of rsum")
 _DIFFERENCES = ("difference", "rsum", "95 % interval", "p over images", "Holm", "p over seeds")
 _MOST_KEYS = 8
-_TEX = {
-    "\\": r"\textbackslash{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "→": r"$\to$",
-    "–": "--",
-    "<": "$<$",
-    ">": "$>$",
-}
 
 
 def text(comparison: Comparison) -> str:
@@ -45,16 +33,6 @@ def markdown(comparison: Comparison) -> str:
             lines += [f"- {_escaped(sentence(comparison, one))}", *(f"  - {_escaped(line)}" for line in _remarks(one))]
         lines.append("")
     return "\n".join([*lines, *(f"- {_escaped(note)}" for note in notes(comparison)), ""])
-
-
-def latex(comparison: Comparison) -> str:
-    """Two tables for a paper; they need the package booktabs."""
-    rows = [_HEADER, *map(_row, comparison.summaries)]
-    parts = [_latex_table(rows, f"{_title(comparison)}. {' '.join(map(_sentence_case, notes(comparison)))}")]
-    if comparison.differences:
-        caption = f"Differences from {comparison.baseline.name}."
-        parts.append(_latex_table([_DIFFERENCES, *map(_difference_row, comparison.differences)], caption))
-    return "\n".join(parts)
 
 
 def sentence(comparison: Comparison, one: Difference) -> str:
@@ -201,29 +179,3 @@ def _escaped(cell: str) -> str:
     for sign in "\\|*_<":
         cell = cell.replace(sign, f"\\{sign}")
     return cell
-
-
-def _latex_table(rows: Sequence[Sequence[str]], caption: str) -> str:
-    lines = [" & ".join(map(_tex, row)) + r" \\" for row in rows]
-    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-    columns = "l" + "r" * (len(rows[0]) - 1)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_tex(caption)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            *body,
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _tex(cell: str) -> str:
-    return "".join(_TEX.get(sign, sign) for sign in cell)
-
-
-def _sentence_case(note: str) -> str:
-    return f"{note[0].upper()}{note[1:]}."

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfalign.errors import UserError
+from selfalign.files.whole_files import whole_file
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
 from selfalign.reports.comparison.comparison_table import probability, signed, span, spread
 from selfalign.runs.reading import RSUM
@@ -47,7 +48,8 @@ def save_forest_plot(comparison: Comparison, path: Path) -> None:
         color="#444444",
     )
     try:
-        figure.savefig(path, dpi=150)
+        with whole_file(path) as place:
+            figure.savefig(place, format=path.suffix[1:], dpi=150)
     except OSError as error:
         raise UserError(f"--chart {path}: cannot be written ({error.strerror})") from error
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfalign.files.whole_files import whole_file
 from selfalign.reports.leaderboard.leaderboard_table import short_key, short_value
 from selfalign.reports.leaderboard.standings import Leaderboard, Spread, Standing
 
@@ -38,7 +39,8 @@ def save_leaderboard_chart(board: Leaderboard, path: Path) -> None:
         _lines(figure, board)
     else:
         _points(figure, board)
-    figure.savefig(path, dpi=130)
+    with whole_file(path) as place:
+        figure.savefig(place, format="png", dpi=130)
 
 
 def _is_grid(board: Leaderboard) -> bool:

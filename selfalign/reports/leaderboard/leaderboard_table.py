@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfalign.files.whole_files import whole_file
 from selfalign.reports.leaderboard.standings import SELECTION, Leaderboard, Spread
 from selfalign.runs.results import RECALLS
 
@@ -13,7 +14,7 @@ from selfalign.runs.results import RECALLS
 def save_csv(board: Leaderboard, path: Path) -> None:
     """Write every figure of every row, unrounded."""
     names = list(dict.fromkeys(name for setting in board.rows for name in setting.figures))
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as made, made.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         columns = [f"{name}_{part}" for name in map(_column, names) for part in ("mean", "std")]
         writer.writerow(["best", *board.keys, "seeds_done", "seeds", "state", *columns])

@@ -19,7 +19,8 @@ from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile
 from selfalign.metrics.protocols import evaluate
 from selfalign.reports.comparison.comparing import FIGURES, Comparison, compare
-from selfalign.reports.comparison.comparison_table import latex, markdown, probability, sentence, signed, span, text
+from selfalign.reports.comparison.comparison_table import markdown, probability, sentence, signed, span, text
+from selfalign.reports.comparison.latex_table import latex
 from selfalign.runs.ranks_file import NAME
 from selfalign.runs.reading import read_run, read_runs
 from selfalign.runs.results import RECALLS
@@ -245,10 +246,23 @@ def test_latex_is_balanced_and_escaped(compared: Comparison) -> None:
     assert sorted(begun) == sorted(ended) == ["table", "table", "tabular", "tabular"]
     assert shown.count("{") == shown.count("}")
     for block in re.findall(r"\\begin{tabular}{(\w+)}(.*?)\\end{tabular}", shown, re.DOTALL):
-        rows = [line for line in block[1].splitlines() if line.endswith(r"\\")]
+        rows = [line for line in block[1].splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
         assert {row.count(" & ") + 1 for row in rows} == {len(block[0])}
-    assert not re.search(r"(?<!\\)[%#]", shown)
-    assert shown.isascii()
+    body = "\n".join(line for line in shown.splitlines() if not line.startswith("% "))
+    assert not re.search(r"(?<!\\)[%#]", body)
+    assert body.isascii()
+
+
+def test_latex_marks_the_best_and_the_second_of_each_column_and_has_a_short_caption(compared: Comparison) -> None:
+    shown = latex(compared)
+    table = shown[shown.index(r"\begin{table}") :].partition(r"\end{table}")[0]
+    assert table.count(r"\textbf{") == 7 + 1  # six recalls, their sum, the caption's word
+    assert table.count(r"\underline{") == 7 + 1
+    (better,) = (line for line in table.splitlines() if line.startswith("camera selfalign &"))
+    assert better.count(r"\textbf{") == 7
+    (caption,) = re.findall(r"\\caption{(.*)}", table)
+    assert len(caption) < 200
+    assert "seeds" in caption
 
 
 @pytest.mark.parametrize(
@@ -277,7 +291,7 @@ def test_the_command_writes_tables_and_charts(
     monkeypatch.setattr(sys, "argv", arguments)
     command.main()
     assert capsys.readouterr().out == ""
-    assert listing.read_text().startswith(r"\begin{table}")
+    assert r"\begin{table}" in listing.read_text()
     assert chart.read_bytes().startswith(b"\x89PNG")
     for wrong, message in (
         (["--chart", str(tmp_path / "chart.txt")], "expected a name that ends in"),

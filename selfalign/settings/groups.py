@@ -1,0 +1,125 @@
+"""Groups of settings that every run has: data, training, devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from selfalign.settings.field import group, setting
+
+PROTOCOLS = ("full", "coco_1k_5fold")
+PRECISIONS = (
+    "32-true",
+    "16-mixed",
+    "bf16-mixed",
+    "16-true",
+    "bf16-true",
+    "64-true",
+    "transformer-engine",
+    "transformer-engine-float16",
+    "64",
+    "32",
+    "16",
+    "bf16",
+)
+Padding = Literal["masked", "paper"]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What to draw where the folder is missing."""
+
+    seed: int = setting(0, at_least=0, doc="of the drawing")
+    train: int = setting(2000, at_least=2, unit="images", doc="training split")
+    dev: int = setting(200, at_least=1, unit="images", doc="validation split")
+    test: int = setting(500, at_least=1, unit="images", doc="test split")
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set, and how it is read."""
+
+    root: str = setting(
+        ask="give data.root=DIR, a folder in SCAN's layout",
+        path=True,
+        published=False,
+        resumable=True,
+        doc="folder in SCAN's layout",
+    )
+    scenes: Scenes | None = group(doc="draw it where the folder is missing; null: a data set of your own")
+    images: str | None = setting(
+        None,
+        path=True,
+        matters=False,
+        doc="folder of the photographs that {split}_images.txt names, for pictures of examples",
+    )
+    train_split: str = setting("train", doc="name of the training split")
+    val_split: str = setting("dev", doc="name of the validation split")
+    test_split: str = setting("test", doc="name of the test split")
+    protocol: list[str] = setting(["full"], one_of=PROTOCOLS, matters=False, doc="of the evaluation on the test split")
+    training_captions: int | None = setting(
+        None, at_least=2, unit="captions", doc="the first ones of the training split that are used; null: all"
+    )
+    validation_captions: int = setting(
+        5000, at_least=1, unit="captions", doc="the first ones of the validation split that are used"
+    )
+    batch_size: int = setting(128, at_least=1, unit="pairs", doc="of all devices together")
+    workers: int = setting(
+        2, at_least=0, unit="processes", older=0, matters=False, resumable=True, doc="that load data"
+    )
+    resident: bool = setting(
+        False, matters=False, resumable=True, doc="the training features stay on the GPU, where they fit"
+    )
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """Devices and arithmetic."""
+
+    strategy: str = setting("auto", one_of=("auto", "ddp"), published=False, doc="auto: one device; ddp: several")
+    accelerator: str = setting("auto", published=False, doc="cpu, gpu, mps, ...; auto: a GPU where there is one")
+    devices: int | list[int] | str = setting(1, published=False, doc="how many, or which; -1: all")
+    num_nodes: int = setting(1, at_least=1, published=False, unit="machines", doc="that train together")
+    precision: str = setting("32-true", one_of=PRECISIONS, doc="of the arithmetic")
+    limit_train_batches: int | float | None = setting(
+        None, above=0, doc="steps of an epoch that are taken, or the share of them; null: all"
+    )
+
+
+@dataclass(frozen=True)
+class Training:
+    """The schedule."""
+
+    epochs: int = setting(30, at_least=1, unit="epochs", resumable=True, doc="passes over the training captions")
+    learning_rate: float = setting(2e-4, above=0, doc="of Adam, at the start")
+    decay_every: int = setting(
+        10, at_least=1, unit="epochs", doc="after which the rate is multiplied by 0.1, again and again"
+    )
+    cosine: bool = setting(
+        False, doc="the rate falls along a cosine, step by step, to a hundredth; decay_every says nothing then"
+    )
+    warm_up: int = setting(0, at_least=0, unit="steps", doc="of a linear rise of the rate, with cosine")
+    word_table_rate: float = setting(1.0, above=0, doc="times learning_rate, for the table of word vectors")
+    clip_norm: float = setting(2.0, at_least=0, doc="largest norm of the gradient; 0: any")
+    validate_every: int = setting(
+        500, at_least=1, unit="steps", doc="between two validations; each epoch ends in one too"
+    )
+    save_every: int = setting(
+        500,
+        at_least=1,
+        unit="steps",
+        matters=False,
+        doc="between two states to resume from; the step before each validation too",
+    )
+
+
+@dataclass(frozen=True)
+class Original:
+    """For the authors' checkpoints (*.pth.tar)."""
+
+    vocabulary: str | None = setting(None, path=True, doc="VSRN: the pickled vocabulary, or JSON")
+    bert: str | None = setting(None, path=True, doc="CAMERA: the BERT folder")
+    to: str | None = setting(None, path=True, doc="also write the checkpoint in this project's format")
+
+
+Loggers = dict[str, Any]
