@@ -43,7 +43,7 @@ def store_schema() -> None:
         store.store(row.name, {"name": row.name, **defaults(row.settings)}, "loss/ranking", "loss.ranking")
     for backbone in BACKBONES:
         terms = {term.name: defaults(term.settings) for term in LOSS_TERMS if term.name in backbone.losses}
-        node = {"backbone": {"name": backbone.name, **defaults(backbone.settings)}, "loss": terms}
+        node: dict[str, Any] = {"backbone": {"name": backbone.name, **defaults(backbone.settings)}, "loss": terms}
         _merge(node, nested(backbone.defaults))
         if backbone.loss is not None:
             node["defaults"] = ["_self_", {"override /loss": backbone.loss}]

@@ -40,6 +40,10 @@ def resumed_configuration(
     if flags := [argument for argument in changes if argument.startswith("-")]:
         raise UserError(f"resume: {flags[0]} does not go with it; it is one run")
     names = [_allowed(override.get_key_element()) for override in OverridesParser.create().parse_overrides(changes)]
+    if "training.epochs" in names and config["training"]["cosine"]:
+        raise UserError(
+            "resume: training.epochs cannot differ where training.cosine=true: the rate falls to the last step"
+        )
     changed = compose(changes) if changes else {}
     for name in names:
         group, _, key = name.partition(".")

@@ -232,7 +232,7 @@ def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn
     """The losses whose weight is not 0, by name."""
     factories: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
         "ranking": lambda settings: construct(
-            "loss.ranking", RANKING_LOSSES[settings["name"]].load(), **without(settings, "name")
+            "loss.ranking", RANKING_LOSSES[settings.get("name", "hinge")].load(), **without(settings, "name")
         ),
         "words": lambda settings: construct("loss.words", WordContrastLoss, **settings),
         "concept": lambda settings: construct(

@@ -65,7 +65,7 @@ def estimates(config: Config, inspection: Inspection, tokenizer: CaptionTokenize
 def _model_bytes(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> int | None:
     """Parameters, and of trained ones gradient and two moments; ``None`` where the size of BERT is not at hand."""
     bert: Config | None = None
-    if config["backbone"]["name"] == "camera":
+    if "bert" in config["backbone"]:
         settings = config["backbone"]["bert"]
         if settings["source"] is None:
             bert = {"model_type": "bert", **settings["scratch"], "vocab_size": tokenizer.vocabulary_size}

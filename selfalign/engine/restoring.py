@@ -17,6 +17,7 @@ from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
 from selfalign.runs.checkpoint import Provenance, checked_weights, read_checkpoint
 from selfalign.runs.exported import BLUEPRINT, WEIGHTS, blueprint_from
+from selfalign.settings import BACKBONES
 
 _LARGEST_BLUEPRINT = 64 * 2**20
 
@@ -40,12 +41,13 @@ class Restored:
     @property
     def needs_boxes(self) -> bool:
         """Whether its image tower reads where regions are."""
-        return self.provenance.bert is not None
+        return BACKBONES[self.provenance.config["backbone"]["name"]].boxes
 
     @property
     def padded_length(self) -> int | None:
         """Fixed width of caption batches under ``padding=paper``; ``None`` for the longest of each batch."""
-        return self.provenance.config["backbone"]["bert"]["maximum_length"] if self.needs_boxes else None
+        bert = self.provenance.config["backbone"].get("bert")
+        return None if bert is None else bert["maximum_length"]
 
     @property
     def identity(self) -> str:

@@ -172,9 +172,7 @@ class FrozenBert:
 
     source: str = setting("bert-base-uncased", path=True, doc="hub name or local folder")
     maximum_length: int = setting(32, at_least=3, unit="word pieces", doc="[CLS] and [SEP] counted")
-    cache: str | None = setting(
-        None, path=True, published=False, doc="a folder: its outputs computed once, as float16"
-    )
+    cache: str | None = setting(None, path=True, published=False, doc="a folder: its outputs computed once, as float16")
 
 
 @BACKBONES(

@@ -81,6 +81,7 @@ CASES = [
     ("camera", ("loss=selfalign", "+backbone.bert.scratch.hidden_dropout_prob=0.3")),
     ("camera", ("loss=baseline",)),
     ("vsrn", ("loss=context", "data.workers=1")),
+    ("vsrn", ("loss=words", "recipe=tuned", "loss.ranking.learned=true", "backbone.concepts=convolution")),
 ]
 
 
