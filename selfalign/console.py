@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import codecs
 import sys
-import unicodedata
 from typing import TextIO
+
+from selfalign.errors import printable, visible
 
 _SPELLED = {
     "→": "->", "←": "<-", "↔": "<->", "−": "-", "–": "-", "—": "-", "±": "+/-", "·": "*", "×": "x",
     "≥": ">=", "≤": "<=", "≈": "~", "…": "...", "★": "*", "½": "1/2",
     "τ": "tau", "“": '"', "”": '"', "‘": "'", "’": "'",
 }  # fmt: skip
-_KEPT = "\n\t"
-_REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _HANDLER = "selfalign.spelled"
 
 
@@ -50,20 +49,6 @@ def one_line(error: BaseException) -> str:
     return f"error: {printable(' '.join(str(error).split()))}"
 
 
-def printable(text: str) -> str:
-    r"""``text`` with everything that commands a terminal (colours, titles, cursor) made visible instead.
-
-    Lines and tabs stay. Names and captions come from files of other people.
-
-    Example:
-        >>> printable("a \x1b[31mred\x1b[0m name")
-        'a \\x1b[31mred\\x1b[0m name'
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(sign if sign in _KEPT or not _commands(sign) else _escaped(sign) for sign in text)
-
-
 def prepare() -> None:
     """Let nothing that is written to this process's terminal raise for its encoding, progress bars of libraries too."""
     for stream in (sys.stdout, sys.stderr):
@@ -74,22 +59,13 @@ def prepare() -> None:
 def _write(stream: TextIO | None, text: str) -> None:
     if stream is None:  # a process without a terminal
         return
-    line = printable(text) + "\n"
+    line = visible(text) + "\n"
     try:
         encoding = stream.encoding or "utf-8"
         stream.write(line.encode(encoding, _HANDLER).decode(encoding))
         stream.flush()
     except (OSError, ValueError):  # closed, full or gone
         return
-
-
-def _commands(sign: str) -> bool:
-    """Control characters, marks that reorder text, and halves of pairs that are no sign."""
-    return unicodedata.category(sign) in ("Cc", "Cs") or sign in _REORDERING
-
-
-def _escaped(sign: str) -> str:
-    return sign.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:

@@ -110,7 +110,8 @@ class Retriever:
         """
         needs_boxes = any(model.needs_boxes for model, _ in self._models)
         if isinstance(images, str | Path):
-            source = images_on_disk(Path(images).expanduser(), split, boxes=needs_boxes)
+            unit = self._models[0][0].provenance.config["data"].get("boxes", "pixels")
+            source = images_on_disk(Path(images).expanduser(), split, boxes=needs_boxes, box_unit=unit)
         elif needs_boxes and (boxes is None or sizes is None):
             raise UserError("images: this model needs boxes=(N, R, 4) and sizes=(N, 2) beside the features")
         else:

@@ -18,13 +18,16 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
 class TensorRecord:
-    """A frozen dataclass of tensors, nested records and ``None``; moves between devices as one thing."""
+    """A dataclass of tensors, nested records and ``None``; moves between devices as one thing.
+
+    What models and losses compute is frozen. Batches are not: Lightning converts their numbers, for
+    ``strategy.precision=bf16-true``, by setting the fields of a copy.
+    """
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The same record with ``function`` applied to every tensor in it."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return type(self)(
             **{
                 name: function(value)
@@ -45,7 +48,7 @@ class TensorRecord:
         return self.map(Tensor.pin_memory)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ImageBatch(TensorRecord):
     """Images as region features.
 
@@ -61,7 +64,7 @@ class ImageBatch(TensorRecord):
     ids: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class CaptionBatch(TensorRecord):
     """Captions as token ids.
 
@@ -85,7 +88,7 @@ class CaptionBatch(TensorRecord):
         return torch.arange(self.tokens.shape[1], device=self.tokens.device) < self.lengths[:, None]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PairBatch(TensorRecord):
     """B pairs: row i of ``captions`` describes row i of ``images``.
 
@@ -99,7 +102,7 @@ class PairBatch(TensorRecord):
     rows: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class AlignmentBatch(TensorRecord):
     """Pairs whose object words have known boxes (``data=scenes``).
 

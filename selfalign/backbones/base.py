@@ -67,10 +67,6 @@ class TwoTower(nn.Module):
         """Text tower of B captions."""
         return self.text_tower(batch, self.countable(batch.mask))
 
-    def word_table(self) -> nn.Parameter | None:
-        """The trained table of word vectors, which may get a learning rate of its own; ``None`` where there is none."""
-        return None
-
     @staticmethod
     def similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:
         """(N, M) similarities, for the ranking loss and for retrieval alike."""

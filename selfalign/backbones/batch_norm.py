@@ -8,6 +8,19 @@ from torch import Tensor, nn
 from selfalign.processes.exchange import Processes, current
 
 
+class LinearBeforeNorm(nn.Linear):
+    """A linear map whose output goes to a BatchNorm, by itself or as a mean: its bias is not trained.
+
+    The BatchNorm takes the bias away again, so its gradient is zero but for rounding, which Adam would blow up to full
+    steps: they differ from machine to machine, and the running mean lags behind them. The bias stays a parameter,
+    since published checkpoints have one.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.bias.requires_grad_(False)
+
+
 class BatchNorm(nn.BatchNorm1d):
     """``nn.BatchNorm1d`` over the feature axis; parameters and buffers keep their names.
 

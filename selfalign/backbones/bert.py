@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
+from selfalign.files.plain_values import read_json
+from selfalign.files.regular_files import open_regular
 from selfalign.files.torch_files import read_torch_file
 
 if TYPE_CHECKING:
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 _SETTINGS = ("config.json", "bert_config.json")
 _WEIGHTS = "pytorch_model.bin"
+_LARGEST_SETTINGS = 2**20
+_LARGEST = {
+    "hidden_size": 2**16,
+    "num_hidden_layers": 1_000,
+    "num_attention_heads": 2**12,
+    "intermediate_size": 2**20,
+    "vocab_size": 2**24,
+    "max_position_embeddings": 2**24,
+    "type_vocab_size": 2**16,
+}
 _WITH_POOLER = frozenset({"bert", "roberta", "camembert", "xlm-roberta"})
 
 
@@ -27,7 +38,7 @@ def build_bert(settings: dict[str, Any]) -> PreTrainedModel:
         settings: its configuration as plain values, with ``model_type``.
 
     Raises:
-        UserError: if transformers does not know the model type.
+        UserError: if transformers does not know the model type, or no model has such settings.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -35,11 +46,12 @@ def build_bert(settings: dict[str, Any]) -> PreTrainedModel:
     model_type = settings.pop("model_type", None)
     if model_type is None:
         raise UserError("BERT settings: model_type is missing; expected a transformers model type, for example 'bert'")
+    _require_possible("BERT settings", settings)
     try:
         config = AutoConfig.for_model(model_type, **settings)
-    except ValueError as error:
-        raise UserError(f"BERT settings: unknown model_type {model_type!r} ({_one_line(error)})") from error
-    return AutoModel.from_config(config, dtype=torch.float32, **_without_pooler(model_type))
+        return AutoModel.from_config(config, dtype=torch.float32, **_without_pooler(model_type))
+    except Exception as error:  # the library raises a dozen types on settings of the wrong kind
+        raise UserError(f"BERT settings: no model of model_type {shown(model_type)} ({_one_line(error)})") from error
 
 
 def load_bert(source: str) -> PreTrainedModel:
@@ -51,14 +63,17 @@ def load_bert(source: str) -> PreTrainedModel:
     Raises:
         UserError: if the hub cannot be reached, the folder is incomplete, or weights are missing.
     """
-    local = Path(source).expanduser().is_dir()
+    folder = Path(source).expanduser()
+    local = folder.is_dir()
     if local:
-        source = str(Path(source).expanduser())
+        source = str(folder)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        if (Path(source) / _WEIGHTS).is_file():
-            return _load_folder(Path(source))
-        if not (Path(source) / "config.json").is_file():
+        settings = read_bert_settings(folder)
+        if (folder / _WEIGHTS).is_file():
+            return _load_folder(folder)
+        if not (folder / "config.json").is_file():
             raise UserError(f"BERT folder {source}: config.json is missing; without it the size would be guessed")
+        _require_weights_of_size(folder, settings)
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
@@ -72,9 +87,9 @@ def load_bert(source: str) -> PreTrainedModel:
             output_loading_info=True,
             **_without_pooler(config.model_type),
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the libraries raise a dozen types on files that are damaged
         advice = (
-            "check its files"
+            "check its files, or download it again"
             if local
             else "if the hub is out of reach, download it elsewhere and pass its folder: backbone.bert.source=DIR"
         )
@@ -84,6 +99,7 @@ def load_bert(source: str) -> PreTrainedModel:
         raise UserError(
             f"BERT {source!r}: {len(missing)} weights are missing, first {missing[0]}; use a complete model"
         )
+    _require_finite(source, model)
     return model
 
 
@@ -96,14 +112,54 @@ def read_bert_settings(folder: Path) -> dict[str, Any]:
     path = next((folder / name for name in _SETTINGS if (folder / name).is_file()), None)
     if path is None:
         raise UserError(f"BERT folder {folder}: neither {' nor '.join(_SETTINGS)} is there; its size would be guessed")
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"BERT settings {path}: not JSON in UTF-8 ({_one_line(error)})") from error
+    record = read_json(path, "BERT settings", _LARGEST_SETTINGS)
     if not isinstance(record, dict):
         raise UserError(f"BERT settings {path}: expected named values")
     plain = {name: value for name, value in record.items() if isinstance(value, str | int | float | bool)}
+    if not isinstance(record.get("model_type", "bert"), str):
+        raise UserError(f"BERT settings {path}: model_type expected a name, got {shown(record['model_type'])}")
+    _require_possible(f"BERT settings {path}", plain)
     return {"model_type": "bert"} | plain
+
+
+def _require_possible(where: str, settings: dict[str, Any]) -> None:
+    """Refuse sizes that no model has, before the library takes hours or memory for them.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    for name, largest in _LARGEST.items():
+        value = settings.get(name, 1)
+        if type(value) is not int or not 1 <= value <= largest:
+            raise UserError(f"{where}: {name} expected a whole number from 1 to {largest:,}, got {shown(value)}")
+
+
+def _require_weights_of_size(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse weight files that only stand for others, or are smaller than the model that the settings describe.
+
+    Raises:
+        UserError: naming the file.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(f"BERT folder {folder}: neither {_WEIGHTS} nor model.safetensors is there")
+    for path in files:
+        with open_regular(path, "BERT weights"):
+            pass
+    width, layers = int(settings.get("hidden_size", 1)), int(settings.get("num_hidden_layers", 1))
+    least = width * (layers * width + int(settings.get("vocab_size", 1)))  # bytes, of an eighth of the weights at most
+    held = sum(path.stat().st_size for path in files)
+    if held < least:
+        raise UserError(
+            f"BERT weights {files[0]}: {held:,} bytes, the settings describe a model of more than {least:,}; "
+            "cut off, or of another model"
+        )
+
+
+def _require_finite(source: str, model: PreTrainedModel) -> None:
+    wrong = next((name for name, values in model.named_parameters() if not torch.isfinite(values).all()), None)
+    if wrong is not None:
+        raise UserError(f"BERT {source!r}: weights of {wrong} are not finite; download it again")
 
 
 def _load_folder(folder: Path) -> PreTrainedModel:
@@ -118,6 +174,8 @@ def _load_folder(folder: Path) -> PreTrainedModel:
         raise UserError(f"BERT weights {path}: expected a state dict, got {type(stored).__name__}")
     weights = {}
     for name, values in stored.items():
+        if not isinstance(name, str) or not isinstance(values, torch.Tensor):
+            raise UserError(f"BERT weights {path}: expected tensors by name, got {shown(name)}: {shown(values)}")
         name = name.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
         name = name.replace("LayerNorm.beta", "LayerNorm.bias")
         if not name.startswith(("pooler.", "cls.")) and not name.endswith("position_ids"):
@@ -133,6 +191,7 @@ def _load_folder(folder: Path) -> PreTrainedModel:
             f"{tuple(expected[wrong].shape)}"
         )
     model.load_state_dict(weights)
+    _require_finite(str(folder), model)
     return model
 
 
@@ -152,4 +211,4 @@ def _without_pooler(model_type: str) -> dict[str, bool]:
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200]
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

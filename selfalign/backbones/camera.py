@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower, require_one_of
-from selfalign.backbones.batch_norm import BatchNorm
+from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
 from selfalign.backbones.concept_heads import Concepts, WordConvolution
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.gated_attention import GatedSelfAttention
@@ -153,7 +153,7 @@ class CameraTextTower(nn.Module):
         self.pooling = pooling or MeanPooling()
         self.attention = GatedSelfAttention(width, heads, dropout, zero_start=zero_start)
         self.expand = nn.Linear(width, width)
-        self.contract = nn.Linear(width, width)
+        self.contract = LinearBeforeNorm(width, width)
         self.norm = BatchNorm(width)
         if zero_start:
             nn.init.zeros_(self.norm.weight)
@@ -318,8 +318,3 @@ class Camera(TwoTower):
             concepts=concepts,
             window=bert_window,
         )
-
-    def word_table(self) -> nn.Parameter | None:
-        """See :class:`TwoTower`."""
-        table = self.text_tower.bert.get_input_embeddings().weight
-        return table if table.requires_grad else None

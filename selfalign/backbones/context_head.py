@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.backbones.batch_norm import BatchNorm
+from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import ContextEncoding
@@ -20,7 +20,7 @@ class ContextHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.project = nn.Linear(width, width)
+        self.project = LinearBeforeNorm(width, width)
         self.summary_norm = BatchNorm(width)
         self.local_norm = BatchNorm(width)
         self.gate = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 1))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from selfalign.backbones.batch_norm import BatchNorm
+from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
 from selfalign.functional.masking import RealRows
 
 
@@ -28,7 +28,7 @@ class GatedSelfAttention(nn.Module):
         head_width = width // heads
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
+        self.value = LinearBeforeNorm(width, width)
         self.gate_query = nn.Linear(head_width, head_width)
         self.gate_key = nn.Linear(head_width, head_width)
         self.gate = nn.Linear(head_width, 2 * head_width)

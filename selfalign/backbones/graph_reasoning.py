@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfalign.backbones.batch_norm import BatchNorm
+from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
 
 
 class GraphReasoning(nn.Module):
@@ -23,7 +23,7 @@ class GraphReasoning(nn.Module):
         self.message = nn.Linear(width, width)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.output = LinearBeforeNorm(width, width)
         self.output_norm = BatchNorm(width)
         nn.init.zeros_(self.output_norm.weight)
 

@@ -135,7 +135,3 @@ class LinearTwoTower(TwoTower):
             self.text_tower = BagOfWordsTower(vocabulary_size=vocabulary_size, width=width)
         else:
             self.text_tower = BertWordsTower(bert=bert, width=width)
-
-    def word_table(self) -> nn.Parameter | None:
-        """See :class:`TwoTower`."""
-        return self.text_tower.embedding.weight if isinstance(self.text_tower, BagOfWordsTower) else None

@@ -233,7 +233,3 @@ class Vsrn(TwoTower):
             shortcut=shortcut,
             concepts=concepts,
         )
-
-    def word_table(self) -> nn.Parameter | None:
-        """See :class:`TwoTower`."""
-        return self.text_tower.embedding.weight

@@ -1,1 +1,4 @@
-"""What is typed: each command of the terminal, and the only code that knows Hydra, OmegaConf and argparse."""
+"""What is typed: one file a command, listed in ``selfalign.__main__``. Only this room knows Hydra and OmegaConf.
+
+Nothing imports from here.
+"""

@@ -13,11 +13,6 @@ from pathlib import Path
 from selfalign.console import one_line, say
 from selfalign.errors import UserError
 from selfalign.files.whole_files import write_whole
-from selfalign.reports.comparison.comparing import compare
-from selfalign.reports.comparison.comparison_table import markdown, text
-from selfalign.reports.comparison.forest_plot import save_forest_plot
-from selfalign.reports.comparison.latex_table import latex
-from selfalign.runs.reading import read_runs
 
 
 def main() -> None:
@@ -32,6 +27,12 @@ def main() -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
+    from selfalign.reports.comparison.comparing import compare
+    from selfalign.reports.comparison.comparison_table import markdown, text
+    from selfalign.reports.comparison.forest_plot import save_forest_plot
+    from selfalign.reports.comparison.latex_table import latex
+    from selfalign.runs.reading import read_runs
+
     comparison = compare(
         read_runs(options.runs),
         against=options.against,

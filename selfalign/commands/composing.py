@@ -24,13 +24,23 @@ from omegaconf import DictConfig, OmegaConf
 from selfalign.commands.configs_folder import CONFIGS
 from selfalign.commands.paths import expand_paths, how_to_type, quoted_paths
 from selfalign.errors import UserError
-from selfalign.settings import BACKBONES, LOSS_TERMS, RANKING_LOSSES, Evaluation, TrainingRun, checked, defaults
+from selfalign.settings import (
+    BACKBONES,
+    LOSS_TERMS,
+    OPTIMIZERS,
+    RANKING_LOSSES,
+    SCHEDULES,
+    Evaluation,
+    TrainingRun,
+    checked,
+    defaults,
+)
 from selfalign.settings.nearest import no_such_option
 
 SCHEMAS: dict[str, type] = {"train": TrainingRun, "eval": Evaluation}
 _OPTIONS = {"loss.ranking": "loss/ranking"}
 """Settings whose values are names of options, and the groups that hold these."""
-_SEVERAL = ("logger",)
+_SEVERAL = ("logger", "callbacks")
 """Groups of which several options may be chosen at once."""
 
 
@@ -39,14 +49,16 @@ def store_schema() -> None:
     store = ConfigStore.instance()
     for program, schema in SCHEMAS.items():
         store.store(f"{program}_defaults", defaults(schema))
-    for row in RANKING_LOSSES:
-        store.store(row.name, {"name": row.name, **defaults(row.settings)}, "loss/ranking", "loss.ranking")
+    for axis in (RANKING_LOSSES, OPTIMIZERS, SCHEDULES):
+        for row in axis:
+            values = {"name": row.name, **defaults(row.settings)}
+            store.store(row.name, values, axis.key.replace(".", "/"), axis.key)
     for backbone in BACKBONES:
         terms = {term.name: defaults(term.settings) for term in LOSS_TERMS if term.name in backbone.losses}
         node: dict[str, Any] = {"backbone": {"name": backbone.name, **defaults(backbone.settings)}, "loss": terms}
         _merge(node, nested(backbone.defaults))
-        if backbone.loss is not None:
-            node["defaults"] = ["_self_", {"override /loss": backbone.loss}]
+        if backbone.options:
+            node["defaults"] = ["_self_", *({f"override /{group}": name} for group, name in backbone.options.items())]
         store.store(backbone.name, node, "backbone", "_global_")
         for data, values in backbone.published.items():
             for recipe in ("default", "published"):
@@ -178,7 +190,8 @@ def _require_option(override: Override) -> None:
 
 
 def _options(group: str) -> list[str]:
-    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+    loader = GlobalHydra.instance().config_loader()
+    return list(loader.repository.get_group_options(group))  # type: ignore[attr-defined]  # its own method copies all
 
 
 def _is_group(override: Override) -> bool:

@@ -6,7 +6,10 @@ import hydra
 from omegaconf import DictConfig
 
 from selfalign.commands import hydra_app
+from selfalign.commands.composing import store_schema
 from selfalign.commands.configs_folder import CONFIGS
+
+store_schema()  # Hydra's own --help and --cfg read it, too
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")

@@ -95,7 +95,7 @@ def _quoted_list(value: str) -> str:
     pieces = inner.split(",")
     parts = next(_cuts(pieces), pieces)
     paths = [_expanded(part.strip()) for part in parts]
-    return f"[{','.join(path if _means(f'x={path}', path) else _quote(path) for path in paths)}]"
+    return f"[{','.join(path if _means(f'x=[{path}]', [path]) else _quote(path) for path in paths)}]"
 
 
 def _cuts(pieces: Sequence[str]) -> Iterator[list[str]]:
@@ -125,8 +125,8 @@ def _quote(value: str) -> str:
     return f'"{body}{chr(92) * trailing}"'
 
 
-def _means(override: str, value: str) -> bool:
-    """Whether Hydra takes an override as this very text."""
+def _means(override: str, value: Any) -> bool:
+    """Whether Hydra takes an override as this very value."""
     try:
         parsed = OverridesParser.create().parse_override(override)
     except HydraException:

@@ -14,23 +14,28 @@ from typing import Any
 
 from selfalign.commands.compare import write
 from selfalign.console import say
-from selfalign.reports.published_table import markdown, match, published, text
-from selfalign.runs.reading import read_runs
 
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="selfalign published", description=__doc__.split("\n")[0])
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_DIR", help="of train.py or eval.py, or of a sweep")
-    parser.add_argument("--markdown", action="store_true", help="a table in Markdown")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
-    options = parser.parse_args()
+    options = _parser().parse_args()
     from selfalign.commands import hydra_app
 
     hydra_app.launch(partial(_show, options))
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="selfalign published", description=__doc__.split("\n")[0])
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_DIR", help="of train.py or eval.py, or of a sweep")
+    parser.add_argument("--markdown", action="store_true", help="a table in Markdown")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of to the terminal")
+    return parser
+
+
 def _show(options: argparse.Namespace) -> None:
+    from selfalign.reports.published_table import markdown, match, published, text
+    from selfalign.runs.reading import read_runs
+
     table = published()
     runs = read_runs(options.runs)
     printed = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)

@@ -12,9 +12,7 @@ from selfalign.errors import UserError
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0 if the step gives numbers here, 1 if it is reproduced, 2 for a bad file."""
-    parser = argparse.ArgumentParser(prog="selfalign replay", description=__doc__)
-    parser.add_argument("file", type=Path, help="reproducer.pt of a run folder")
-    file = parser.parse_args(arguments).file
+    file = _parser().parse_args(arguments).file
     from selfalign.engine.replaying import replay
     from selfalign.runs.reproduction import read_reproduction
 
@@ -25,6 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     say("\n".join(lines))
     return 0 if finite else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="selfalign replay", description=__doc__)
+    parser.add_argument("file", type=Path, help="reproducer.pt of a run folder")
+    return parser
 
 
 if __name__ == "__main__":

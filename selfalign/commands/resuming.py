@@ -40,10 +40,9 @@ def resumed_configuration(
     if flags := [argument for argument in changes if argument.startswith("-")]:
         raise UserError(f"resume: {flags[0]} does not go with it; it is one run")
     names = [_allowed(override.get_key_element()) for override in OverridesParser.create().parse_overrides(changes)]
-    if "training.epochs" in names and config["training"]["cosine"]:
-        raise UserError(
-            "resume: training.epochs cannot differ where training.cosine=true: the rate falls to the last step"
-        )
+    lengths = [name for name in ("training.epochs", "trainer.max_steps") if name in names]
+    if lengths and config["scheduler"]["name"] == "cosine":
+        raise UserError(f"resume: {lengths[0]} cannot differ with scheduler=cosine: the rate falls to the last step")
     changed = compose(changes) if changes else {}
     for name in names:
         group, _, key = name.partition(".")
@@ -72,7 +71,7 @@ def require_as_started(config: Mapping[str, Any], reference: Mapping[str, Any], 
         if key not in now or key not in then:
             what = "is missing" if key not in now else "is unknown"
             raise UserError(f"resume: {where}: {key} {what}; put the file back as train.py wrote it")
-        if type(now[key]) is not type(then[key]) or now[key] != then[key]:
+        if now[key] != then[key] or isinstance(now[key], bool) is not isinstance(then[key], bool):
             raise UserError(
                 f"resume: {where}: {key} is {str(now[key])[:60]!r}, the run was trained with {str(then[key])[:60]!r}; "
                 "put it back, or start another run"

@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.checks.array_checks import split_findings
 from selfalign.data.checks.findings import require
 from selfalign.data.checks.overlap import Contents, overlap_findings
+from selfalign.data.checks.rules import split_findings, word_findings
 from selfalign.data.dataset import (
     AlignmentDataset,
     BatchedDataset,
@@ -23,10 +23,11 @@ from selfalign.data.dataset import (
     Split,
     open_split,
 )
-from selfalign.data.loader_process import leave_stopping_to_the_run
+from selfalign.data.loader_process import LoadedElsewhere, lacking_shared_memory, leave_stopping_to_the_run
+from selfalign.data.regions.features import require_box_unit
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
-from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
+from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
 from selfalign.data.text.word_features import WordFeatures
 from selfalign.errors import UserError
 from selfalign.processes.exchange import current
@@ -56,6 +57,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: keep the features of the training split on the device.
         by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
+        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image.
         report: told in one line what takes time.
 
     Raises:
@@ -78,6 +80,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: bool = False,
         by_length: bool = True,
         pad_to: int | None = None,
+        box_unit: str = "pixels",
         report: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -91,16 +94,18 @@ class RetrievalDataModule(pl.LightningDataModule):
             if value < least:
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         require_three_splits(train_split, val_split, test_split)
+        require_box_unit(box_unit)
         self.root, self.tokenizer, self.batch_size = root, tokenizer, batch_size
         self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}
         self.limits = {"train": training_captions, "val": validation_captions}
-        self.workers, self.pad_to = workers, pad_to
+        self.workers, self.pad_to, self.box_unit = workers, pad_to, box_unit
         self._report = report or (lambda line: None)
         self._splits: dict[str, Split] = {}
         self.resident, self.by_length = resident, by_length
         self._on_device: ResidentFeatures | None = None
         self._position = (0, 0)
+        self._told_of_memory = False
 
     def split(self, role: str) -> Split:
         """The opened and checked split that plays ``train``, ``val`` or ``test``."""
@@ -114,10 +119,11 @@ class RetrievalDataModule(pl.LightningDataModule):
                 boxes=self.boxes,
                 limit_captions=self.limits.get(role),
                 pad_to=self.pad_to,
+                box_unit=self.box_unit,
             )
-            require(split_findings(split), self._report)
+            require(split_findings(split.files, split.texts, split.features, split.positions), self._report)
+            require(word_findings(split.files, split.texts, split.captions, self.tokenizer), self._report)
             share = unknown_share(split.captions, self.tokenizer.unknown_id)
-            check_unknown_share(share, str(split.files.captions))
             self._report(
                 f"{name}: {split.images:,} images, {len(split.captions):,} captions, "
                 f"{split.features.regions} regions of {split.features.width}, {share:.2%} unknown words"
@@ -158,7 +164,9 @@ class RetrievalDataModule(pl.LightningDataModule):
                 f"it is the batch of all of them together, use a multiple of {processes.size}"
             )
         dataset = PairDataset(self.split("train"), processes.rank, processes.size, regions=not self.resident)
-        batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least=max(2, processes.size))
+        least = max(2, processes.size)
+        same = getattr(self.trainer, "overfit_batches", 0) > 0
+        batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least, same=same)
         batches.start_at(*self._position)
         return self._loader(dataset, batches)
 
@@ -183,18 +191,24 @@ class RetrievalDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader]:
         """Images and captions of the validation split."""
-        return self._gallery(self.split("val"))
+        return self._gallery(self.split("val"), "limit_val_batches")
+
+    def predict_dataloader(self) -> list[DataLoader]:
+        """Images and captions of the test split."""
+        return self._gallery(self.split("test"), "limit_predict_batches")
 
     def test_dataloader(self) -> list[DataLoader]:
         """Images and captions of the test split, and annotated captions where it has them."""
         split = self.split("test")
-        loaders = self._gallery(split)
+        loaders = self._gallery(split, "limit_test_batches")
         if split.files.alignments is not None:
             loaders.append(self._evaluation_loader(AlignmentDataset(split), repeat=False))
         return loaders
 
-    def _gallery(self, split: Split) -> list[DataLoader]:
-        datasets = (ImageDataset(split), CaptionDataset(split, by_length=self.by_length))
+    def _gallery(self, split: Split, limit: str) -> list[DataLoader]:
+        """Images and captions; in file order where a limit of Lightning's lets a part through, so that they fit."""
+        whole = self.trainer is None or getattr(self.trainer, limit) == 1.0
+        datasets = (ImageDataset(split), CaptionDataset(split, by_length=self.by_length and whole))
         return [self._evaluation_loader(dataset, repeat=True) for dataset in datasets]
 
     def _evaluation_loader(self, dataset: BatchedDataset, *, repeat: bool) -> DataLoader:
@@ -203,16 +217,29 @@ class RetrievalDataModule(pl.LightningDataModule):
         return self._loader(dataset, batches)
 
     def _loader(self, dataset: BatchedDataset, batches: Sampler[list[int]]) -> DataLoader:
+        workers = self._fitting_workers(dataset.split)
         return DataLoader(
-            dataset,
+            LoadedElsewhere(dataset) if workers else dataset,
             batch_sampler=batches,
             collate_fn=_as_it_is,
-            num_workers=self.workers,
-            multiprocessing_context=_START_METHOD if self.workers else None,
-            persistent_workers=self.workers > 0,
+            num_workers=workers,
+            multiprocessing_context=_START_METHOD if workers else None,
+            persistent_workers=workers > 0,
             worker_init_fn=leave_stopping_to_the_run,
             generator=torch.Generator(),  # its own: a loader that starts must not move the dropout's numbers
         )
+
+    def _fitting_workers(self, split: Split) -> int:
+        """The loader processes that shared memory has room for: all, or none."""
+        if self.workers and not self._told_of_memory:
+            # Training's and a gallery's batches are open together, of images and of captions.
+            batch = 2 * self.batch_size * (split.features.image_bytes + split.captions.longest_bytes)
+            lacking = lacking_shared_memory(batch, self.workers, current().size)
+            if lacking is not None:
+                self._report(lacking)
+                self.workers = 0
+            self._told_of_memory = True
+        return self.workers
 
 
 def require_three_splits(train: str, validation: str, test: str) -> None:

@@ -37,6 +37,7 @@ class Split:
         captions: the same, as tokens. Caption i describes image i // 5.
         pad_to: fixed width of caption batches; ``None`` for the longest of each batch.
         words: a frozen text encoder's outputs for all captions; ``None``: the model computes them.
+        box_unit: of the boxes on disk.
     """
 
     files: SplitFiles
@@ -46,6 +47,7 @@ class Split:
     captions: TokenizedCaptions
     pad_to: int | None
     words: WordFeatures | None = None
+    box_unit: str = "pixels"
 
     @property
     def images(self) -> int:
@@ -85,6 +87,7 @@ def open_split(
     boxes: bool,
     limit_captions: int | None = None,
     pad_to: int | None = None,
+    box_unit: str = "pixels",
 ) -> Split:
     """Open a split: headers are checked, captions are read and tokenised, features stay on disk.
 
@@ -94,7 +97,7 @@ def open_split(
         tokenizer: of the model.
         boxes: the model needs box positions.
         limit_captions: use the first ones only.
-        pad_to: see :class:`Split`.
+        pad_to, box_unit: see :class:`Split`.
 
     Raises:
         UserError: if files are missing, broken, or do not fit each other.
@@ -102,13 +105,18 @@ def open_split(
     files = find_split(root, split)
     texts = read_captions(files.captions)
     features = RegionFeatures(files.features, len(texts))
-    positions = open_positions(files, features) if boxes else None
+    positions = open_positions(files, features, box_unit) if boxes else None
     texts = texts[:limit_captions]
-    return Split(files, features, positions, texts, kept_tokens(tokenizer, texts), pad_to)
+    return Split(files, features, positions, texts, kept_tokens(tokenizer, texts), pad_to, box_unit=box_unit)
 
 
-def open_positions(files: SplitFiles, features: RegionFeatures) -> BoxPositions:
+def open_positions(files: SplitFiles, features: RegionFeatures, box_unit: str = "pixels") -> BoxPositions:
     """Where the regions of a split are.
+
+    Args:
+        files: of the split.
+        features: of its images.
+        box_unit: of the boxes on disk.
 
     Raises:
         UserError: if a file is missing or does not fit the features.
@@ -119,7 +127,7 @@ def open_positions(files: SplitFiles, features: RegionFeatures) -> BoxPositions:
             f"data folder {files.root}: {files.split}_{missing} is missing, which backbone=camera needs; "
             "add it, or use backbone=vsrn"
         )
-    return BoxPositions(files.boxes, files.sizes, features)
+    return BoxPositions(files.boxes, files.sizes, features, box_unit)
 
 
 class BatchedDataset(Dataset):
@@ -215,7 +223,7 @@ class AlignmentDataset(BatchedDataset):
         files = split.files
         if files.alignments is None or files.boxes is None or files.sizes is None:
             raise ValueError(f"split: expected alignments, boxes and sizes in {files.root}, got a split without")
-        self._boxes = BoxPositions(files.boxes, files.sizes, split.features)
+        self._boxes = BoxPositions(files.boxes, files.sizes, split.features, split.box_unit)
         rows = DiskArray(files.alignments, 2, "alignments")
         if rows.shape[1] != 6:
             raise UserError(f"alignments {files.alignments}: expected shape (K, 6), got {rows.shape}")

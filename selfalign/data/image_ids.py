@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.errors import UserError
@@ -38,3 +38,15 @@ def read_image_ids(path: Path) -> list[str]:
 def are_row_numbers(ids: list[str]) -> bool:
     """Whether ids only count the rows of their own file, so that those of two files say nothing of each other."""
     return any(ids == [str(start + row) for row in range(len(ids))] for start in (0, 1))
+
+
+def stays_inside(name: str) -> bool:
+    """Whether a file's name leads to a place within the folder that it is relative to."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return (
+        bool(parts)
+        and not name.startswith(("/", "\\", "~"))
+        and ".." not in parts
+        and "\0" not in name
+        and ":" not in parts[0]
+    )

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from selfalign.data.checks.findings import require
+from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import open_positions
 from selfalign.data.layout import find_split
 from selfalign.data.regions.features import RegionFeatures, box_positions
@@ -33,20 +35,22 @@ class ImageRows:
     batch: Callable[[np.ndarray], ImageBatch]
 
 
-def images_on_disk(root: Path, split: str, *, boxes: bool) -> ImageRows:
+def images_on_disk(root: Path, split: str, *, boxes: bool, box_unit: str = "pixels") -> ImageRows:
     """The images of a split in SCAN's layout.
 
     Args:
         root: the folder.
         split: its name.
         boxes: whether positions are needed.
+        box_unit: of the boxes on disk.
 
     Raises:
         UserError: if files are missing, broken, or do not fit each other.
     """
     files = find_split(root, split)
     features = RegionFeatures(files.features, sum(1 for _ in caption_lines(files.captions)))
-    positions = open_positions(files, features) if boxes else None
+    positions = open_positions(files, features, box_unit) if boxes else None
+    require(split_findings(files, None, features, positions), lambda line: None)
 
     def batch(rows: np.ndarray) -> ImageBatch:
         return _batch(features.rows(rows), None if positions is None else positions.rows(rows), rows)

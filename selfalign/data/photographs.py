@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 
-from selfalign.data.image_ids import read_image_ids
+from selfalign.data.image_ids import read_image_ids, stays_inside
 from selfalign.data.layout import SplitFiles
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.files.regular_files import read_regular
 
 _LARGEST_FILE = 64 * 2**20
 _LARGEST_SIDE = 512
+_MOST_PIXELS = 2**25
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 _COCO = ("train2014", "val2014")
 
 
@@ -29,11 +32,13 @@ class Photos:
         folder: of the photographs; ``None`` looks into the data set's folder and its ``images``.
 
     Raises:
-        UserError: if a folder is given and it is none, or nothing tells the names.
+        UserError: if a folder is given and it is none, nothing tells the names, or one leads out of the folder.
     """
 
     def __init__(self, files: SplitFiles, folder: Path | None) -> None:
         self._names = read_image_ids(files.images) if files.images is not None else []
+        if (outside := next((name for name in self._names if not stays_inside(name)), None)) is not None:
+            raise UserError(f"images {files.images}: {shown(outside)} leaves the folder of the photographs")
         self._ids = read_image_ids(files.ids) if files.images is None and files.ids is not None else []
         self._folders = [files.root, files.root / "images"] if folder is None else [folder]
         if folder is None:
@@ -52,8 +57,10 @@ class Photos:
             if not path.is_file():
                 continue
             try:
-                opened = Image.open(io.BytesIO(read_regular(path, "photograph", _LARGEST_FILE)))
+                opened = Image.open(io.BytesIO(read_regular(path, "photograph", _LARGEST_FILE)), formats=_FORMATS)
                 opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
+                if math.prod(opened.size) > _MOST_PIXELS:  # before they are unpacked: a small file can hold gigabytes
+                    return None
                 photo = opened.convert("RGB")
             except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
                 return None  # no photograph, or one that no reader should be given

@@ -16,10 +16,12 @@ class ShuffledBatches(Sampler[list[int]]):
         batch_size: of all processes together.
         seed: of the run.
         least: a last batch of fewer samples is dropped.
+        same: take the order of the first epoch in all of them (Lightning's ``overfit_batches``).
     """
 
-    def __init__(self, samples: int, batch_size: int, seed: int, least: int = 1) -> None:
+    def __init__(self, samples: int, batch_size: int, seed: int, least: int = 1, *, same: bool = False) -> None:
         self.samples, self.batch_size, self.seed, self.least = samples, batch_size, seed, least
+        self.same = same
         self.epoch = 0
         self._skipped = 0
 
@@ -42,7 +44,7 @@ class ShuffledBatches(Sampler[list[int]]):
         return whole + (rest >= max(self.least, 1))
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.samples)
+        order = np.random.default_rng((self.seed, 0 if self.same else self.epoch)).permutation(self.samples)
         for batch in range(self._skipped, len(self)):
             yield order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 

@@ -2,69 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
-from selfalign.backbones.base import TwoTower
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
-from selfalign.backbones.camera import Camera
-from selfalign.backbones.caption_decoder import RegionCaptioner
-from selfalign.backbones.linear import LinearTwoTower
-from selfalign.backbones.pooling.base import Pooling
-from selfalign.backbones.vsrn import Vsrn
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
 from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.kept_text import kept_vocabulary
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.text.vocabulary import Vocabulary
+from selfalign.engine.constructing import Config, construct, without
 from selfalign.engine.modules.camera_module import CameraModule
-from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
+from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.errors import UserError
-from selfalign.losses.concept_alignment import ConceptAlignmentLoss
-from selfalign.losses.context_alignment import ContextAlignmentLoss
-from selfalign.losses.diversity import DiversityLoss
-from selfalign.losses.words import WordContrastLoss
 from selfalign.runs.checkpoint import Provenance
-from selfalign.settings.axes import BACKBONES, POOLINGS, RANKING_LOSSES
+from selfalign.settings import BACKBONES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Config = dict[str, Any]
-Built = TypeVar("Built")
-
-_MODULES: dict[str, type[RetrievalModule]] = {"camera": CameraModule, "vsrn": VsrnModule}
-_POOLED = ("image_pooling", "text_pooling")
-
-
-def construct(where: str, factory: Callable[..., Built], **values: Any) -> Built:
-    """``factory(**values)`` whose unknown, missing or refused settings are named by where they stand.
-
-    Raises:
-        UserError: in one line.
-    """
-    try:
-        inspect.signature(factory).bind(**values)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}") from error
-    try:
-        return factory(**values)
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{where}.{error}") from error
-
-
-def without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """``settings`` less ``names``."""
-    return {name: value for name, value in settings.items() if name not in names}
 
 
 def prepare_data(data: Config, report: Callable[[str], None]) -> None:
@@ -114,13 +74,14 @@ def build_data(
     """The data module; features stay on disk."""
     bert = config["backbone"].get("bert")
     pad_to = bert["maximum_length"] if bert is not None and config["padding"] == "paper" else None
-    settings = without(config["data"], "scenes", "protocol", "root", "images")
+    settings = without(config["data"], "scenes", "protocol", "root", "images", "boxes")
     return construct(
         "data",
         RetrievalDataModule,
         root=Path(config["data"]["root"]),
         tokenizer=tokenizer,
         boxes=BACKBONES[config["backbone"]["name"]].boxes,
+        box_unit=config["data"].get("boxes", "pixels"),
         seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
         by_length=config["padding"] == "masked",
         pad_to=pad_to,
@@ -131,21 +92,22 @@ def build_data(
 
 def build_module(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> RetrievalModule:
     """A fresh module, pretrained BERT weights included where a source is named."""
-    bert = _start_bert(config["backbone"]["bert"], tokenizer) if "bert" in config["backbone"] else None
-    provenance = Provenance(
-        config=config,
-        region_width=region_width,
-        tokenizer=tokenizer.state(),
-        bert=None if bert is None else bert_settings(bert),
-    )
-    return _assemble(provenance, tokenizer, bert)
+    encoder = _start_bert(config["backbone"]["bert"], tokenizer) if "bert" in config["backbone"] else None
+    bert = None if encoder is None else bert_settings(encoder)
+    return _kind(config)(config, region_width, tokenizer.state(), bert, encoder=encoder)
 
 
 def rebuild_module(provenance: Provenance) -> tuple[RetrievalModule, CaptionTokenizer]:
     """The module of a checkpoint, its weights still random, and its tokenizer."""
-    tokenizer = tokenizer_from_state(provenance.tokenizer)
-    bert = None if provenance.bert is None else build_bert(provenance.bert)
-    return _assemble(provenance, tokenizer, bert), tokenizer
+    module = _kind(provenance.config)(provenance.config, provenance.region_width, provenance.tokenizer, provenance.bert)
+    return module, tokenizer_from_state(provenance.tokenizer)
+
+
+def _kind(config: Config) -> type[RetrievalModule]:
+    """The module under the name that users know it by."""
+    return {kind.backbone_name: kind for kind in (CameraModule, VsrnModule)}.get(
+        config["backbone"].get("name"), RetrievalModule
+    )
 
 
 def require_described_sizes(path: Path, provenance: Provenance, weights: Mapping[str, Any]) -> None:
@@ -172,87 +134,3 @@ def _start_bert(settings: Config, tokenizer: CaptionTokenizer) -> PreTrainedMode
         return load_bert(settings["source"])
     scratch = {"model_type": "bert", **settings["scratch"], "vocab_size": tokenizer.vocabulary_size}
     return build_bert(without(scratch, "vocabulary_size"))
-
-
-def _assemble(provenance: Provenance, tokenizer: CaptionTokenizer, bert: PreTrainedModel | None) -> RetrievalModule:
-    config = provenance.config
-    loss, training, name = config["loss"], config["training"], config["backbone"]["name"]
-    network = _network(config, provenance.region_width, tokenizer.vocabulary_size, bert)
-    extra = {"maximum_caption": loss["captioning"]["maximum_length"]} if name == "vsrn" else {}
-    losses = build_losses(loss, network.width, tokenizer.vocabulary_size)
-    return _MODULES.get(name, RetrievalModule)(
-        network,
-        losses,
-        {term: _weight(loss, term) for term in losses},
-        construct(
-            "training",
-            Optimisation,
-            learning_rate=training["learning_rate"],
-            decay_every=training["decay_every"],
-            prototype_freeze_epochs=loss["concept"]["freeze_epochs"],
-            cosine=training["cosine"],
-            warm_up=training["warm_up"],
-            word_table_rate=training["word_table_rate"],
-        ),
-        provenance.to_dict(),
-        **extra,
-    )
-
-
-def _network(config: Config, region_width: int, vocabulary_size: int, bert: PreTrainedModel | None) -> TwoTower:
-    """The two towers."""
-    loss = config["loss"]
-    settings = without(config["backbone"], "name", "bert", "vocabulary", *_POOLED)
-    settings |= {"region_width": region_width, "padding": config["padding"]}
-    if config["backbone"]["name"].startswith("linear"):
-        return construct("backbone", LinearTwoTower, bert=bert, vocabulary_size=vocabulary_size, **settings)
-    for place in _POOLED:
-        settings[place] = build_pooling(config["backbone"][place], settings["width"])
-    settings |= {"towers": loss["towers"], "context": _weight(loss, "context") > 0}
-    if bert is None:
-        return construct("backbone", Vsrn, vocabulary_size=vocabulary_size, **settings)
-    own = config["backbone"]["bert"]
-    return construct(
-        "backbone",
-        Camera,
-        bert=bert,
-        bert_frozen=own["frozen"],
-        bert_dropout=own["dropout"],
-        bert_window=own["window"],
-        **settings,
-    )
-
-
-def build_pooling(name: str, width: int) -> Pooling | None:
-    """The pooling of that name for vectors of ``width``; ``None`` for ``published``, which the tower has itself."""
-    return None if name == "published" else POOLINGS[name].load().of_width(width)
-
-
-def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, nn.Module]:
-    """The losses whose weight is not 0, by name."""
-    factories: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-        "ranking": lambda settings: construct(
-            "loss.ranking", RANKING_LOSSES[settings.get("name", "hinge")].load(), **without(settings, "name")
-        ),
-        "words": lambda settings: construct("loss.words", WordContrastLoss, **settings),
-        "concept": lambda settings: construct(
-            "loss.concept", ConceptAlignmentLoss, width=width, **without(settings, "freeze_epochs")
-        ),
-        "context": lambda settings: construct("loss.context", ContextAlignmentLoss, **settings),
-        "diversity": lambda settings: construct("loss.diversity", DiversityLoss, **settings),
-        "captioning": lambda settings: construct(
-            "loss.captioning",
-            RegionCaptioner,
-            width=width,
-            vocabulary_size=vocabulary_size,
-            **without(settings, "maximum_length"),
-        ),
-    }
-    wanted = [name for name in factories if name in loss and _weight(loss, name) > 0]
-    if not wanted:
-        raise UserError("loss: every weight is 0; there is nothing to train")
-    return {name: factories[name](without(loss[name], "weight")) for name in wanted}
-
-
-def _weight(loss: Config, name: str) -> float:
-    return float(loss[name]["weight"])

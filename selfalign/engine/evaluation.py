@@ -7,32 +7,29 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 from torch import Tensor
 
 from selfalign import console
 from selfalign.data.datamodule import RetrievalDataModule
+from selfalign.data.loader_process import told_of_loaders
 from selfalign.engine.building import (
     Config,
     build_data,
-    construct,
     rebuild_module,
     require_described_sizes,
 )
-from selfalign.engine.callbacks.progress import Progress
-from selfalign.engine.checkpoint_files import CheckpointFiles
-from selfalign.engine.meeting import MeetingDDP, cluster_environment
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.interop.conversion import convert, is_original
-from selfalign.metrics.protocols import PROTOCOLS, RetrievalResult, check_protocol, evaluate
+from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol, evaluate
 from selfalign.processes.exchange import current
-from selfalign.processes.memory import keep_freed_memory
 from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
 from selfalign.runs import ranks_file
@@ -44,13 +41,14 @@ from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 @dataclass(frozen=True)
 class Gallery:
-    """A split as one model sees it."""
+    """A split as one model sees it, or the part of it that limits of Lightning's let through."""
 
     image: ImageEmbedding
     caption: CaptionEmbedding
     image_of_caption: Tensor
     texts: list[str]
     alignment: dict[str, float]
+    is_part: bool
 
     @property
     def tile(self) -> Tile:
@@ -102,6 +100,7 @@ def evaluate_checkpoints(
     data: Config | None = None,
     embeddings: bool = False,
     original: Config | None = None,
+    limits: Config | None = None,
 ) -> dict[str, Any]:
     """Score checkpoints, more than one as an ensemble, print a table and write ``results.json``.
 
@@ -117,12 +116,13 @@ def evaluate_checkpoints(
         data: settings of the data that differ from the checkpoint's; ``None`` values do not count.
         embeddings: also write ``embeddings.safetensors``.
         original: for the authors' checkpoints: ``vocabulary``, ``bert``, and ``to``, a file to convert one into.
+        limits: of Lightning's Trainer, as ``limit_test_batches``: figures are then those of a part, and no protocol's.
 
     Returns:
         what ``results.json`` holds.
     """
     if not checkpoints:
-        raise UserError("checkpoints: expected at least one, as checkpoints=[runs/.../checkpoints/best.ckpt]")
+        raise UserError("checkpoints: expected at least one, as checkpoints=RUN")
     if unknown := [protocol for protocol in protocols or () if protocol not in PROTOCOLS]:
         raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {unknown[0]!r}")
     models = []
@@ -137,11 +137,15 @@ def evaluate_checkpoints(
             check_protocol(protocol, shown.images, len(shown.captions))
         if shown.texts != models[0][2].split("test").texts:
             raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
-    galleries = [_encode(module, source, strategy) for _, module, source, _ in models]
+    galleries = [_encode(module, source, strategy, config, limits or {}) for _, module, source, config in models]
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
-    results = [evaluate(tile, first.image_of_caption, images, protocol, current()) for protocol in wanted]
+    results = [
+        evaluate(tile, first.image_of_caption, images, protocol, current())
+        for protocol in (["full"] if first.is_part else wanted)
+    ]
+    results = [replace(result, protocol=PART) for result in results] if first.is_part else results
     record = _record(results, first.alignment if len(galleries) == 1 else {})
     record |= {
         "split": models[0][2].names["test"],
@@ -163,37 +167,6 @@ def evaluate_checkpoints(
         save_results(record, run_dir / RESULTS)  # last: it says that all else is there
     say(table(results, record))
     return record
-
-
-def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: Any) -> pl.Trainer:
-    """Lightning's Trainer of a ``strategy`` group; what processes exchange is this package's own business.
-
-    Args:
-        settings: of the group.
-        idle_parameters: some parameters get no gradient, for which DistributedDataParallel has to look.
-        others: of the Trainer.
-
-    Raises:
-        UserError: if the settings name another strategy of Lightning's, whose gradients and batches would be others.
-    """
-    settings = {name: value for name, value in settings.items() if value is not None}
-    name = settings.pop("strategy", "auto")
-    if name == "ddp":
-        # BatchNorm keeps its statistics alike by itself, and the data module shares out the batches.
-        ddp = MeetingDDP(broadcast_buffers=False, find_unused_parameters=idle_parameters)
-        settings |= {"strategy": ddp, "use_distributed_sampler": False}
-    elif name != "auto" or settings.get("devices") not in (1, [0]) or settings.get("num_nodes", 1) != 1:
-        raise UserError(
-            f"strategy: expected one device, or strategy=ddp or ddp_cpu for several, got {name!r} "
-            f"with devices={settings.get('devices')}"
-        )
-    settings["plugins"] = [CheckpointFiles(), cluster_environment(), *settings.get("plugins", [])]
-    if others.get("enable_progress_bar", True):
-        others["callbacks"] = [*others.get("callbacks", []), Progress()]
-    trainer = construct("strategy", pl.Trainer, enable_model_summary=False, **settings, **others)
-    if trainer.strategy.root_device.type == "cpu":
-        keep_freed_memory()
-    return trainer
 
 
 def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[str, Any]]:
@@ -254,10 +227,21 @@ def _rebuild(
     return module, build_data(config, tokenizer), config
 
 
-def _encode(module: RetrievalModule, data: RetrievalDataModule, strategy: Config) -> Gallery:
-    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False)
-    trainer.test(module, data, verbose=False)
-    return Gallery(*module.recall.embeddings(), data.split("test").texts, module.alignment.compute())
+def _encode(
+    module: RetrievalModule, data: RetrievalDataModule, strategy: Config, config: Config, limits: Config
+) -> Gallery:
+    module.scores_test = False  # it is ranked here, under all protocols and in ensembles
+    cache = config["backbone"].get("bert", {}).get("cache")
+    at_hand = cache is not None and config["padding"] == "masked" and Path(cache).expanduser().is_dir()
+    kept = kept_word_features(config, module, data) if at_hand else []
+    trainer = build_trainer(strategy, logger=False, enable_checkpointing=False, callbacks=list(kept), **limits)
+    with told_of_loaders():
+        trainer.test(module, data, verbose=False)
+    image, caption, owners = module.recall.embeddings()
+    texts = data.split("test").texts
+    if module.recall.is_part:
+        texts = [texts[row] for row in module.recall.captions_shown.tolist()]
+    return Gallery(image, caption, owners, texts, module.alignment.compute(), module.recall.is_part)
 
 
 def _record(results: Sequence[RetrievalResult], alignment: dict[str, float]) -> dict[str, Any]:

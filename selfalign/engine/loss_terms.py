@@ -74,7 +74,7 @@ def _terms(module: RetrievalModule, batch: PairBatch) -> dict[str, Tensor]:
     images = module.backbone.encode_images(batch.images)
     captions = module.backbone.encode_captions(batch.captions)
     terms = module.loss_terms(batch, images, captions, Shares(ALONE, (len(batch.images.ids),)))
-    return {name: module.weights[name] * value for name, value in terms.items()}
+    return {name: module.loss_weights[name] * value for name, value in terms.items()}
 
 
 def _norm(value: Tensor, tower: nn.Module) -> float:

@@ -35,7 +35,7 @@ def replay(step: Reproduction) -> tuple[list[str], bool]:
     batch = step.batch
     images, captions = module.backbone.encode_images(batch.images), module.backbone.encode_captions(batch.captions)
     terms = module.loss_terms(batch, images, captions, Shares(ALONE, (len(batch.images.ids),)))
-    total = torch.stack([module.weights[name] * value for name, value in terms.items()]).sum()
+    total = torch.stack([module.loss_weights[name] * value for name, value in terms.items()]).sum()
     total.backward()
     lines = [f"step {step.step + 1}, epoch {step.epoch + 1}, {len(batch.images.ids)} pairs"]
     lines += [f"weights that are no numbers: {name}" for name, values in step.weights.items() if _bad(values)][:_SHOWN]

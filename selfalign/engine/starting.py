@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from selfalign.backbones.batch_norm import LinearBeforeNorm
 from selfalign.data.text.tokenizers import CaptionTokenizer, tokenizer_from_state
 from selfalign.engine.building import build_tokenizer
 from selfalign.engine.modules.retrieval import RetrievalModule
@@ -84,6 +85,21 @@ def require_same_model(module: RetrievalModule, path: Path) -> int:
     if provenance.tokenizer != now["tokenizer"] or provenance.region_width != now["region_width"]:
         raise UserError(f"resume: the training data have changed since {path} was saved; other words or features")
     return int(content["global_step"])
+
+
+def train_what_was_trained(module: RetrievalModule, path: Path) -> None:
+    """Let a run that an older version started go on as it began: there, biases right before a BatchNorm were trained.
+
+    Args:
+        module: fresh.
+        path: the run's own checkpoint.
+    """
+    groups = read_torch_file(path, "checkpoint", memory_map=True)["optimizer_states"][0]["param_groups"]
+    biases = [part.bias for part in module.modules() if isinstance(part, LinearBeforeNorm)]
+    trained = sum(values.requires_grad for values in module.parameters())
+    if sum(len(group["params"]) for group in groups) == trained + len(biases):
+        for bias in biases:
+            bias.requires_grad_(True)
 
 
 def _parents(names: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,17 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from selfalign.backbones.camera import Camera
-from selfalign.backbones.linear import LinearTwoTower
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.engine.building import Config, build_data, build_module, construct, prepare_data
+from selfalign.data.loader_process import told_of_loaders
+from selfalign.engine.building import build_data, build_module, prepare_data
+from selfalign.engine.callbacks.averaged_weights import AveragedWeights, TrainedWeightsAgain
 from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.data_wait import DataWait
+from selfalign.engine.callbacks.early_end import EarlyEnd
 from selfalign.engine.callbacks.example_pictures import ExamplePictures
 from selfalign.engine.callbacks.keep_best import KeepBest
 from selfalign.engine.callbacks.keep_last import KeepLast
-from selfalign.engine.callbacks.keep_word_features import KeepWordFeatures
+from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.callbacks.prototype_use import PrototypeUse
 from selfalign.engine.callbacks.reproducer import Reproducer
 from selfalign.engine.callbacks.stop_together import StopTogether
@@ -28,14 +30,19 @@ from selfalign.engine.callbacks.throughput import Throughput
 from selfalign.engine.callbacks.validate_every import ValidateEvery
 from selfalign.engine.callbacks.validation_lines import ValidationLines
 from selfalign.engine.checkpoint_files import LAST, newest_checkpoint
-from selfalign.engine.evaluation import build_trainer, checked_width, evaluate_checkpoints, say
+from selfalign.engine.constructing import Config, construct
+from selfalign.engine.evaluation import checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer
+from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer, train_what_was_trained
+from selfalign.engine.trainer import build_trainer, flags_of, for_testing, for_training, require_batches, stopping
 from selfalign.errors import UserError
 from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
+from selfalign.settings.lightning import Trainer
 
+_PASSING = ".fast_dev_run"
+"""Folder of a run of which nothing is kept."""
 _LOG_EVERY = 10
 """Optimiser steps between two rows of training figures."""
 
@@ -55,11 +62,27 @@ def train(
     Returns:
         what ``results.json`` holds.
     """
+    flags = flags_of(config)
+    if not flags.fast_dev_run:
+        return _train(config, flags, run_dir, loggers, begin)
+    try:
+        record = _train(config, flags, run_dir / _PASSING, loggers, begin)
+    finally:
+        if is_first_process():
+            shutil.rmtree(run_dir / _PASSING, ignore_errors=True)
+    say("trainer.fast_dev_run: everything went through; nothing was kept")
+    return record
+
+
+def _train(
+    config: Config, flags: Trainer, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None]
+) -> dict[str, Any]:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     prepare_data(config["data"], say)
     tokenizer = start_tokenizer(config, say)
     data = build_data(config, tokenizer, say)
     module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
+    require_batches(flags, data)
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:
@@ -78,39 +101,66 @@ def train(
         gradient_clip_val=training["clip_norm"],
         logger=[rows, *loggers],
         enable_checkpointing=False,
-        callbacks=[
-            best,
-            last,
-            StopTogether(last),
-            Reproducer(run_dir, module.provenance),
-            CollapseWarnings(dict(module.losses.named_children()).get("ranking"), _LOG_EVERY),
-            ValidateEvery(training["validate_every"]),
-            ValidationLines(),
-            LearningRateMonitor(),
-            DataWait(),
-            PrototypeUse(_LOG_EVERY),
-            Throughput(_LOG_EVERY),
-            _example_pictures(config, module, data, run_dir),
-            *_kept_word_features(config, module, data),
-        ],
-        num_sanity_val_steps=0,
+        callbacks=_callbacks(config, flags, module, data, best, last, run_dir),
         log_every_n_steps=_LOG_EVERY,
+        **for_training(flags, run_dir),
     )
     start = newest_checkpoint(checkpoints, say)
     steps = 0 if start is None else require_same_model(module, start)
     if is_first_process():
         begin()
     if start is not None:
+        train_what_was_trained(module, start)
         if is_first_process():
             go_on(rows, run_dir, steps)
         say(f"going on after step {steps}: {os.path.relpath(start)}")
     _fit(trainer, module, data, start, last, run_dir)
-    if is_first_process():
+    if is_first_process() and not flags.fast_dev_run:
         save_curves(run_dir / "metrics.csv", run_dir / "curves.png")
     say(f"testing checkpoints/best.ckpt, validation R@1 + R@5 of both directions {best.score or 0:.1f}")
     return evaluate_checkpoints(
-        [best.path], run_dir, strategy=config["strategy"], seed=config["seed"], selection=best.score
+        [best.path],
+        run_dir,
+        strategy=config["strategy"],
+        seed=config["seed"],
+        selection=best.score,
+        limits=for_testing(flags),
     )
+
+
+def _callbacks(
+    config: Config,
+    flags: Trainer,
+    module: RetrievalModule,
+    data: RetrievalDataModule,
+    best: KeepBest,
+    last: KeepLast,
+    run_dir: Path,
+) -> list[pl.Callback]:
+    """In the order in which Lightning asks them: what ends a training or averages weights comes before what saves."""
+    ranking = dict(module.losses.named_children()).get("ranking")
+    chosen = config.get("callbacks") or {}
+    averages = [construct("callbacks.ema", AveragedWeights, **chosen["ema"])] if chosen.get("ema") else []
+    patience = chosen.get("early_stopping")
+    return [
+        *averages,
+        *stopping(flags),
+        *([construct("callbacks.early_stopping", EarlyEnd, **patience)] if patience else []),
+        best,
+        last,
+        StopTogether(last),
+        Reproducer(run_dir, module.provenance),
+        CollapseWarnings(ranking, _LOG_EVERY),
+        ValidateEvery(config["training"]["validate_every"]),
+        ValidationLines(),
+        LearningRateMonitor(),
+        DataWait(),
+        PrototypeUse(_LOG_EVERY),
+        Throughput(_LOG_EVERY),
+        _example_pictures(config, module, data, run_dir),
+        *kept_word_features(config, module, data),
+        *(TrainedWeightsAgain(one) for one in averages),
+    ]
 
 
 def _intervals(training: Config) -> dict[str, int]:
@@ -133,7 +183,8 @@ def _fit(
     """
     place = os.path.relpath(run_dir)
     try:
-        trainer.fit(module, data, ckpt_path=start, weights_only=True)
+        with told_of_loaders():
+            trainer.fit(module, data, ckpt_path=start, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         state = "nothing was saved yet" if last.step is None else f"resume={place} goes on after step {last.step}"
         say(f"interrupted at step {trainer.global_step}; {state}")
@@ -151,22 +202,3 @@ def _example_pictures(
     images = config["data"].get("images")
     folder = None if images is None else Path(images).expanduser()
     return ExamplePictures(data, module.backbone, module.recall, run_dir / "pictures", folder)
-
-
-def _kept_word_features(config: Config, module: RetrievalModule, data: RetrievalDataModule) -> list[KeepWordFeatures]:
-    """What ``backbone.bert.cache`` asks for.
-
-    Raises:
-        UserError: if BERT's outputs are not the same every time.
-    """
-    bert = config["backbone"].get("bert", {})
-    if bert.get("cache") is None:
-        return []
-    if not bert.get("frozen", True) or bert.get("dropout", False) or config["padding"] != "masked":
-        raise UserError(
-            "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
-            "otherwise BERT's outputs differ from step to step"
-        )
-    if not isinstance(module.backbone, Camera | LinearTwoTower) or not hasattr(module.backbone.text_tower, "bert"):
-        raise UserError("backbone.bert.cache: expected a backbone with a BERT")
-    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]

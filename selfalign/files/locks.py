@@ -26,6 +26,12 @@ def lock(path: Path) -> Iterator[State]:
 
     Raises:
         OSError: if the file cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, lock(Path(folder, ".lock")) as state:
+        ...     state
+        'ours'
     """
     with path.open("a") as file:
         try:

@@ -38,15 +38,22 @@ _PlainLoader.add_implicit_resolver(
 )
 
 
-def read_json(path: Path, what: str) -> Any:
+def read_json(path: Path, what: str, largest: int = _LARGEST) -> Any:
     """The content of a JSON file.
+
+    Args:
+        path: the file.
+        what: what it is, for messages.
+        largest: bytes that such a file may have.
 
     Raises:
         UserError: if it is missing or damaged, or a number in it is none (NaN), or has dozens of digits.
     """
-    content = read_regular(path, what, _LARGEST)
+    content = read_regular(path, what, largest)
     try:
-        value = json.loads(content.decode(), parse_int=_number, parse_float=_number, parse_constant=_no_number)
+        value = json.loads(
+            content.decode("utf-8-sig"), parse_int=_number, parse_float=_number, parse_constant=_no_number
+        )
         _require_plain(value)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{what} {path}: damaged, not JSON ({_reason(error)})") from error

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from selfalign.errors import UserError
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_LARGEST_POINTER = 1024
 
 
 def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
@@ -18,7 +22,7 @@ def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
         largest: bytes that such a file may have; ``None`` without a limit.
 
     Raises:
-        UserError: if it cannot be opened, is no regular file, or is larger.
+        UserError: if it cannot be opened, is no regular file, is larger, or only stands for a file that git-lfs keeps.
     """
     try:
         found = path.stat()
@@ -27,7 +31,11 @@ def open_regular(path: Path, what: str, largest: int | None = None) -> BinaryIO:
             raise UserError(f"{what} {path}: {kind}, not a file")
         if largest is not None and found.st_size > largest:
             raise UserError(f"{what} {path}: {found.st_size:,} bytes; no such file is larger than {largest:,}")
-        return path.open("rb")
+        file = path.open("rb")
+        if found.st_size <= _LARGEST_POINTER and file.peek(len(_POINTER)).startswith(_POINTER):
+            file.close()
+            raise UserError(f"{what} {path}: a git-lfs pointer, not the file itself; run git lfs pull in its folder")
+        return file
     except OSError as error:
         raise UserError(f"{what} {path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -41,6 +49,11 @@ def read_regular(path: Path, what: str, largest: int) -> bytes:
 
     Raises:
         UserError: as :func:`open_regular`.
+
+    Example:
+        >>> read_regular(Path("no_such_file"), "vocabulary", 100)
+        Traceback (most recent call last):
+        selfalign.errors.UserError: vocabulary no_such_file: cannot be read (No such file or directory)
     """
     with open_regular(path, what, largest) as file:
-        return file.read(largest)
+        return file.read(min(largest, os.fstat(file.fileno()).st_size))  # a larger number is memory taken at once

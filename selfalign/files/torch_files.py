@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from selfalign.errors import UserError
+from selfalign.files.nested_values import require_modest_values
 from selfalign.files.pickled_opcodes import require_modest_pickle
 from selfalign.files.regular_files import open_regular
 
@@ -49,6 +50,7 @@ def read_torch_file(path: Path, what: str, allowed: Sequence[type] = (), memory_
             require_checksums(file)
             with torch.serialization.safe_globals(list(allowed)):
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=memory_map)
+            require_modest_values(content)
             _require_own_values(content)
         except Exception as error:  # torch's restricted reader raises a dozen types on damaged files
             reason = _reason(error)

@@ -35,6 +35,11 @@ def best_answers(scores: Tensor, right: Tensor, count: int) -> Answers:
         scores: (M,) similarities of all answers.
         right: (M,) bool, right answers, at least one.
         count: answers to return; all where there are fewer.
+
+    Example:
+        >>> found = best_answers(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([False, False, True]), count=2)
+        >>> found.best, found.rank
+        (tensor([1, 2]), tensor(2))
     """
     placed = torch.where(right, scores - ROUNDING, scores)
     wrong_first = right.int().argsort(stable=True)

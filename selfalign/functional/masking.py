@@ -7,7 +7,12 @@ from torch import Tensor
 
 
 def real_rows(values: Tensor, mask: Tensor) -> Tensor:
-    """(K, D): the rows of (B, n, D) ``values`` inside (B, n) ``mask``, as ``values[mask]`` but with a fast gradient."""
+    """(K, D): the rows of (B, n, D) ``values`` inside (B, n) ``mask``, as ``values[mask]`` but with a fast gradient.
+
+    Example:
+        >>> real_rows(torch.tensor([[[1.0], [2.0]], [[3.0], [0.0]]]), torch.tensor([[True, True], [True, False]])).T
+        tensor([[1., 2., 3.]])
+    """
     return RealRows(mask.shape, mask).take(values)
 
 

@@ -36,7 +36,13 @@ def mean_tile(tiles: Sequence[Tile]) -> Tile:
 
 
 def full_similarity(tile: Tile, images: int, captions: int) -> Tensor:
-    """(N, M) similarities on the CPU, where a file of them is asked for."""
+    """(N, M) similarities on the CPU, where a file of them is asked for.
+
+    Example:
+        >>> scores = torch.eye(2)
+        >>> torch.equal(full_similarity(lambda rows, columns: scores[rows, columns], 2, 2), scores)
+        True
+    """
     matrix = torch.empty(images, captions)
     for rows, columns in _grid(range(images), range(captions)):
         matrix[rows, columns] = tile(rows, columns).cpu()
@@ -63,6 +69,13 @@ def retrieval_ranks(
 
     Raises:
         ValueError: if a caption's image is outside ``images``, an image has no caption, or a score is not finite.
+
+    Example:
+        >>> scores = torch.tensor([[0.9, 0.1], [0.5, 0.4]])  # two images, one caption each
+        >>> owners = torch.tensor([0, 1])
+        >>> found = retrieval_ranks(lambda rows, columns: scores[rows, columns], owners, range(2), range(2))
+        >>> found.i2t, found.t2i  # a wrong caption comes first for image 1
+        (tensor([1, 2]), tensor([1, 1]))
     """
     owners = image_of_caption[captions.start : captions.stop].cpu()
     if len(owners) == 0 or owners.min() < images.start or owners.max() >= images.stop:

@@ -38,6 +38,11 @@ def first_answers(tile: Tile, queries: int, gallery: int, top: int) -> Hits:
 
     Raises:
         ValueError: if ``top`` is less than 1.
+
+    Example:
+        >>> scores = torch.tensor([[0.1, 0.9, 0.5]])  # one query, three answers
+        >>> first_answers(lambda queries, gallery: scores[queries, gallery], queries=1, gallery=3, top=2).rows
+        tensor([[1, 2]])
     """
     if top < 1:
         raise ValueError(f"top: expected at least 1, got {top}")

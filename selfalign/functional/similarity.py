@@ -15,6 +15,11 @@ def multi_view_similarity(views: Tensor, vectors: Tensor) -> Tensor:
     Args:
         views: (N, V, D), or (N, D) for one view.
         vectors: (M, D).
+
+    Example:
+        >>> views = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # one image, two views
+        >>> multi_view_similarity(views, torch.tensor([[0.6, 0.8], [1.0, 0.0]]))
+        tensor([[0.8000, 1.0000]])
     """
     if views.ndim == 2:
         return views @ vectors.mT
@@ -27,6 +32,12 @@ def pair_similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:
     """(N, M): ``max_v views·vector + context·context``, in [−2, 2], in fp32 at least.
 
     The context part is the same for every view, so it stays outside the maximum.
+
+    Example:
+        >>> image = ImageEmbedding(views=torch.tensor([[[1.0, 0.0]]]), context=torch.tensor([[1.0, 0.0]]))
+        >>> caption = CaptionEmbedding(vector=torch.tensor([[0.6, 0.8]]), context=torch.tensor([[0.0, 1.0]]))
+        >>> pair_similarity(image, caption)
+        tensor([[0.6000]])
     """
     with torch.autocast(image.views.device.type, enabled=False):
         base = multi_view_similarity(at_least_single(image.views), at_least_single(caption.vector))

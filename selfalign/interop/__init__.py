@@ -1,1 +1,1 @@
-"""The authors' files: their checkpoints and vocabularies become ours, and run nothing on the way."""
+"""The authors' files: their checkpoints and vocabularies become ours. Nothing in them runs on the way."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from selfalign.backbones.bert import read_bert_settings
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
 from selfalign.runs.checkpoint import Provenance
@@ -40,6 +40,18 @@ def convert(
     Raises:
         UserError: if a file is missing, refused, or does not fit the others.
     """
+    try:
+        return _converted(path, vocabulary, bert, data)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {shown(str(error))}"
+        raise UserError(f"checkpoint {path}: lacks what the authors' checkpoints have ({reason})") from error
+
+
+def _converted(
+    path: Path, vocabulary: Path | None, bert: Path | None, data: dict[str, Any]
+) -> tuple[Provenance, dict[str, Tensor]]:
     original = read_original_checkpoint(path)
     settings = original.backbone_settings()
     tokenizer: CaptionTokenizer

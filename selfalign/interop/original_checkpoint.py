@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.files.torch_files import read_torch_file
 from selfalign.interop.parameter_names import CAMERA_IMAGE, CAMERA_TEXT, VSRN_IMAGE, VSRN_TEXT, rename
 
@@ -69,7 +69,9 @@ def read_original_checkpoint(path: Path) -> OriginalCheckpoint:
     for tower, table, name in zip(towers, tables, ("image", "text"), strict=False):
         renamed, unknown = rename(tower, table)
         if unknown:
-            raise UserError(f"checkpoint {path}: unknown parameter {unknown[0]!r} in the {name} tower; another model?")
+            raise UserError(
+                f"checkpoint {path}: unknown parameter {shown(unknown[0])} in the {name} tower; another model?"
+            )
         weights |= {
             f"backbone.{name}_tower.{key}": values
             for key, values in renamed.items()

@@ -9,6 +9,7 @@ from typing import Any
 
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
+from selfalign.files.nested_values import require_modest_values
 from selfalign.files.pickled_opcodes import require_modest_pickle
 from selfalign.files.regular_files import read_regular
 
@@ -49,6 +50,7 @@ def read_original_vocabulary(path: Path) -> Vocabulary:
         content = read_regular(path, "vocabulary", _LARGEST_FILE)
         require_modest_pickle(content)
         record = _RestrictedUnpickler(io.BytesIO(content), encoding="utf-8").load()
+        require_modest_values(vars(record) if isinstance(record, _Words) else None)
     except UserError:
         raise
     except Exception as error:  # a hostile pickle can raise anything

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+from selfalign.losses.caption_decoder import RegionCaptioner
 
 _PAD = 0
 
@@ -19,6 +23,15 @@ def captioning_targets(tokens: Tensor, lengths: Tensor, maximum_length: int = 60
     Returns:
         (B, T + 1) token ids, padded with 0, and the mask (B, T + 1) of the tokens that count: the real ones and one
         pad after them, where there is room for it.
+
+    Example:
+        >>> targets, mask = captioning_targets(torch.tensor([[1, 7, 2], [1, 2, 0]]), torch.tensor([3, 2]))
+        >>> targets
+        tensor([[1, 7, 2, 0],
+                [1, 2, 0, 0]])
+        >>> mask
+        tensor([[ True,  True,  True,  True],
+                [ True,  True,  True, False]])
     """
     if maximum_length < 2:
         raise ValueError(f"maximum_length: expected at least 2 tokens, got {maximum_length}")
@@ -36,8 +49,40 @@ def captioning_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
         logits: (K, vocabulary), predictions of the K tokens of ``targets[:, 1:]`` that count, in order.
         targets: (B, T + 1) token ids.
         mask: (B, T + 1) bool, tokens that count.
+
+    Example:
+        >>> targets, mask = torch.tensor([[1, 2, 0]]), torch.tensor([[True, True, False]])
+        >>> captioning_loss(torch.zeros(1, 4), targets, mask)  # log of four equally likely words
+        tensor(1.3863)
     """
     with torch.autocast(logits.device.type, enabled=False):
         logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         wanted = targets[:, 1:][mask[:, 1:]]  # (K,)
         return torch.nn.functional.cross_entropy(logits, wanted, reduction="sum") / len(targets)
+
+
+class CaptioningLoss(RegionCaptioner):
+    """The captioner with its loss: each caption is to be written from the regions of its image.
+
+    Args:
+        width, vocabulary_size: see :class:`RegionCaptioner`.
+        maximum_length: see :func:`captioning_targets`.
+        others: of :class:`RegionCaptioner`.
+    """
+
+    reduction = "mean"
+
+    def __init__(self, width: int, vocabulary_size: int, *, maximum_length: int = 60, **others: Any) -> None:
+        super().__init__(width, vocabulary_size, **others)
+        self.maximum_length = maximum_length
+
+    def forward(self, graph: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Loss of B pairs.
+
+        Args:
+            graph: (B, R, D), ``norm_R`` of the graph output.
+            tokens: (B, W) token ids, padded.
+            lengths: (B,) real tokens.
+        """
+        targets, mask = captioning_targets(tokens, lengths, self.maximum_length)
+        return captioning_loss(self.logits(graph, targets[:, :-1], mask[:, 1:]), targets, mask)

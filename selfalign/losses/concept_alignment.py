@@ -28,6 +28,13 @@ def concept_alignment(
 
     Returns:
         a scalar: mean over each caption's words, then over the captions.
+
+    Example:
+        >>> words = regions = prototypes = torch.eye(2)
+        >>> assignments = torch.eye(2)[None]  # each region has a prototype of its own
+        >>> loss = concept_alignment(words[None], torch.ones(1, 2).bool(), regions[None], assignments, prototypes)
+        >>> bool(loss < 1e-4)  # every word chooses the prototype of its region
+        True
     """
     with torch.autocast(words.device.type, enabled=False):
         words, prototypes = words.to(assignments.dtype), prototypes.to(assignments.dtype)
@@ -50,6 +57,8 @@ class ConceptAlignmentLoss(nn.Module):
         student_temperature: of the words' softmax, 0.1 as published.
         iterations: of Sinkhorn, 2 as published.
     """
+
+    reduction = "mean"
 
     def __init__(
         self,

@@ -13,6 +13,12 @@ def diversity_loss(region_weights: Tensor) -> Tensor:
 
     Args:
         region_weights: (B, R, V), scores S before their softmax.
+
+    Example:
+        >>> diversity_loss(torch.eye(3)[None])  # three views of three regions
+        tensor(0.)
+        >>> diversity_loss(torch.ones(1, 3, 2))  # two views that look at the same
+        tensor(2.0000)
     """
     columns = l2_normalize(region_weights, dim=1)
     gram = columns.mT @ columns  # (B, V, V)
@@ -21,6 +27,8 @@ def diversity_loss(region_weights: Tensor) -> Tensor:
 
 class DiversityLoss(nn.Module):
     """See :func:`diversity_loss`."""
+
+    reduction = "sum"
 
     def forward(self, region_weights: Tensor) -> Tensor:
         """Loss of (B, R, V) scores."""

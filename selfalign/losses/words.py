@@ -128,6 +128,8 @@ class WordContrastLoss(nn.Module):
         attention_temperature, temperature, image_share: as there.
     """
 
+    reduction = "shared"
+
     def __init__(self, attention_temperature: float = 0.1, temperature: float = 0.1, image_share: float = 0.5) -> None:
         super().__init__()
         for name, value in (("attention_temperature", attention_temperature), ("temperature", temperature)):

@@ -15,6 +15,8 @@ from selfalign.processes.exchange import ALONE, Processes
 from selfalign.structures import Ranks
 
 PROTOCOLS = ("full", "coco_1k_5fold")
+PART = "part"
+"""No protocol: figures of a part of a split compare with nothing."""
 _FOLDS = 5
 _FOLD_IMAGES = 1000
 
@@ -83,7 +85,12 @@ class RetrievalResult:
 
 
 def summarise(ranks: Tensor) -> DirectionResult:
-    """Figures of ranks from 1, (queries,) int64."""
+    """Figures of ranks from 1, (queries,) int64.
+
+    Example:
+        >>> summarise(torch.tensor([1, 3, 12]))
+        DirectionResult(r1=33.33..., r5=66.66..., r10=66.66..., median_rank=3.0, mean_rank=5.33...)
+    """
     values = ranks.cpu().numpy()
 
     def recall(depth: int) -> float:
@@ -103,6 +110,12 @@ def check_protocol(protocol: str, images: int, captions: int) -> None:
 
     Raises:
         UserError: in one line.
+
+    Example:
+        >>> check_protocol("full", images=1000, captions=5000)
+        >>> check_protocol("coco_1k_5fold", images=1000, captions=5000)
+        Traceback (most recent call last):
+        selfalign.errors.UserError: protocol coco_1k_5fold: expected 5000 images ...
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
@@ -127,6 +140,11 @@ def evaluate(
 
     Raises:
         UserError: if the protocol is unknown or does not fit the gallery.
+
+    Example:
+        >>> scores = torch.eye(3)  # three images, one caption each
+        >>> evaluate(lambda rows, columns: scores[rows, columns], torch.arange(3), images=3).rsum
+        600.0
     """
     captions = len(image_of_caption)
     check_protocol(protocol, images, captions)

@@ -1,1 +1,1 @@
-"""Numbers in, words and pictures out; needs no torch."""
+"""Numbers in, words and pictures out. Needs no torch, so that commands that only report answer at once."""

@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from selfalign.reports.columns import columns
+
 if TYPE_CHECKING:
     from selfalign.metrics.protocols import DirectionResult, RetrievalResult
+
+_HEADER = ("", "R@1", "R@5", "R@10", "median rank", "mean rank")
 
 
 def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
     """The figures of one evaluation, for a terminal."""
     lines = []
     for result in results:
+        how = "only a part of the split: no protocol's figures" if result.protocol == "part" else None
         lines += [
             "",
-            f"{record['split']}: {result.images:,} images, {result.captions:,} captions, protocol {result.protocol}",
-            f"{'':14}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median rank':>13}{'mean rank':>11}",
-            _row("image → text", result.i2t),
-            _row("text → image", result.t2i),
-            f"{'rsum':14}{result.rsum:7.1f}",
+            f"{record['split']}: {result.images:,} images, {result.captions:,} captions, "
+            f"{how or f'protocol {result.protocol}'}",
+            *columns([_HEADER, _row("image → text", result.i2t), _row("text → image", result.t2i)]),
+            f"rsum {result.rsum:.1f}",
         ]
         for number, fold in enumerate(result.folds, start=1):
             lines.append(f"  fold {number}: {_recalls(fold.i2t)} · {_recalls(fold.t2i)} · rsum {fold.rsum:.1f}")
     if (alignment := record.get("alignment")) is not None:
         lines.append(
-            f"{'alignment':14}{alignment['accuracy']:7.1f} % of {alignment['words']:,} object words choose a region on "
+            f"alignment {alignment['accuracy']:.1f} % of {alignment['words']:,} object words choose a region on "
             f"their object (chance {alignment['chance']:.1f} %)"
         )
         if "pointing" in alignment:  # records of earlier versions do not tell
@@ -40,5 +44,6 @@ def _recalls(side: DirectionResult) -> str:
     return f"{side.r1:.1f} {side.r5:.1f} {side.r10:.1f}"
 
 
-def _row(name: str, side: DirectionResult) -> str:
-    return f"{name:14}{side.r1:7.1f}{side.r5:7.1f}{side.r10:7.1f}{side.median_rank:13.0f}{side.mean_rank:11.1f}"
+def _row(name: str, side: DirectionResult) -> tuple[str, ...]:
+    recalls = (f"{value:.1f}" for value in (side.r1, side.r5, side.r10))
+    return (name, *recalls, f"{side.median_rank:.0f}", f"{side.mean_rank:.1f}")

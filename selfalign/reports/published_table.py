@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from selfalign.reports.columns import columns
 from selfalign.reports.comparison.compared_settings import model_keys, model_name, require_distinct_seeds
-from selfalign.reports.comparison.comparison_table import aligned, markdown_table, spread
+from selfalign.reports.comparison.comparison_table import markdown_table, spread
 from selfalign.reports.leaderboard.standings import NOT_GIVEN, Spread
 from selfalign.runs.reading import RSUM, Run
 from selfalign.runs.results import RECALLS
@@ -178,7 +179,7 @@ def _compared(model: Mapping[str, Any]) -> dict[str, str]:
 
 def text(table: Published, matches: Sequence[Match], runs: Sequence[Run]) -> str:
     """For a terminal."""
-    rows = aligned([_HEADER, *map(_row, matches)], left=True)
+    rows = columns([_HEADER, *map(_row, matches)], left=len(_HEADER))
     return "\n".join([*rows, "", *(f"- {note}" for note in _notes(table, matches, runs)), ""])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 from selfalign.files.torch_files import read_torch_file
 from selfalign.files.whole_files import whole_file
 from selfalign.settings import TrainingRun, checked
@@ -70,7 +70,7 @@ def provenance_from(record: Any, where: str) -> Provenance:
     """
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else type(record).__name__
-        raise UserError(f"{where}: format {found}, this version reads {FORMAT}")
+        raise UserError(f"{where}: format {shown(found)}, this version reads {FORMAT}")
     if problem := _damage(record):
         raise UserError(f"{where}: its record is damaged ({problem})")
     try:
@@ -105,7 +105,7 @@ def _damage(record: dict[str, Any]) -> str | None:
     """What keeps a record from being a provenance; ``None`` if nothing does."""
     names = {field.name for field in fields(Provenance)}
     if set(record) != names:
-        return f"{min(map(str, set(record) ^ names))!r} is missing or unknown"
+        return f"{min(map(shown, set(record) ^ names))} is missing or unknown"
     kinds = {"config": dict, "region_width": int, "tokenizer": dict, "bert": dict | None}
     wrong = next((name for name, kind in kinds.items() if not isinstance(record[name], kind)), None)
     return None if wrong is None else f"{wrong} is {type(record[wrong]).__name__}"

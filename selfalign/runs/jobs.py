@@ -18,6 +18,7 @@ from selfalign.errors import UserError
 from selfalign.files.locks import lock
 from selfalign.files.plain_values import read_yaml
 from selfalign.files.whole_files import write_whole
+from selfalign.runs.labels import recorded
 from selfalign.runs.results import RESULTS, read_results
 
 FAILURE = "failure.txt"
@@ -108,15 +109,16 @@ def read_job(folder: Path) -> SweepJob:
     overrides = read_yaml(folder / OVERRIDES, "settings") or []
     if not isinstance(overrides, list):
         raise UserError(f"settings {folder / OVERRIDES}: damaged (no list)")
-    config = folder / "config.yaml"
+    path = folder / "config.yaml"
+    config = _named(read_yaml(path, "settings"), path) if path.exists() else None
     results, failure = _results_or_damage(folder)
     kept = folder / FAILURE
     if failure is None and kept.exists():
         failure = kept.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     return SweepJob(
         folder,
-        by_key([str(override) for override in overrides]),
-        _named(read_yaml(config, "settings"), config) if config.exists() else None,
+        recorded(by_key([str(override) for override in overrides]), config),
+        config,
         results,
         failure,
     )

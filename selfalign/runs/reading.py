@@ -17,7 +17,7 @@ from selfalign.runs.results import RECALLS, RESULTS, checked_results
 
 RSUM = "rsum"
 _DEPTHS = (1, 5, 10)
-_EVALUATE_AGAIN = "evaluate its checkpoint again: python eval.py checkpoints=[RUN/checkpoints/best.ckpt]"
+_EVALUATE_AGAIN = "evaluate its checkpoint again: python eval.py checkpoints=RUN"
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,14 +68,14 @@ def checked_results(record: Any, path: Path) -> dict[str, Any]:
         raise UserError(f"results {path}: damaged, expected named values")
     try:
         for result in record["protocols"].values():
-            _require_percentages([result[recall[:3]][recall[4:]] for recall in RECALLS])
-            _require_percentages([result["rsum"] / len(RECALLS)])
+            _require_within([result[recall[:3]][recall[4:]] for recall in RECALLS])
+            _require_within([result["rsum"]], 100 * len(RECALLS))
         if not record["protocols"] or record["protocol"] not in record["protocols"]:
             raise ValueError("no figures")
         if "selection" in record:
-            _require_percentages([record["selection"] / 4])  # of four recalls
+            _require_within([record["selection"]], 400)  # the sum of four recalls
         if "alignment" in record:
-            _require_percentages([record["alignment"]["accuracy"]])
+            _require_within([record["alignment"]["accuracy"]])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(f"results {path}: damaged ({reason[:160]})") from error
@@ -90,10 +90,10 @@ def is_finished(folder: Path) -> bool:
         return False
 
 
-def _require_percentages(values: list[Any]) -> None:
+def _require_within(values: list[Any], most: float = 100) -> None:
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not -1e-6 <= value <= 100 + 1e-6:
-            raise ValueError(f"expected a percentage, got {str(value)[:40]}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -1e-6 <= value <= most + 1e-6:
+            raise ValueError(f"expected a number from 0 to {most}, got {str(value)[:40]}")
 
 
 def result_series(record: dict[str, Any]) -> dict[str, float]:

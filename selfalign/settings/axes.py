@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from selfalign.settings.nearest import no_such_option
@@ -61,7 +61,7 @@ class BackboneRow(Row):
         losses: the losses that are its own.
         defaults: its published settings outside of its own group, by dotted key.
         published: those that differ on a data set, by its name in ``configs/data``.
-        loss: option of ``configs/loss`` where none is named; ``None`` for the usual one.
+        options: of other groups of ``configs`` where none are named, as ``{"loss": "infonce"}``.
     """
 
     tokenizer: str
@@ -69,7 +69,7 @@ class BackboneRow(Row):
     losses: tuple[str, ...] = ()
     defaults: Mapping[str, Any]
     published: Mapping[str, Mapping[str, Any]]
-    loss: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -127,6 +127,8 @@ _AXES: dict[str, Axis[Any]] = {}
 BACKBONES = Axis("backbone", BackboneRow)
 RANKING_LOSSES = Axis("loss.ranking", LossRow)
 LOSS_TERMS = Axis("loss", LossRow)
+OPTIMIZERS = Axis("optimizer", Row)
+SCHEDULES = Axis("scheduler", Row)
 POOLINGS = Axis("pooling", Row)
 
 

@@ -144,8 +144,10 @@ class Vsrn:
 _LINEAR = {
     "training.epochs": 3,
     "training.learning_rate": 2e-3,
-    "training.cosine": True,
-    "training.warm_up": 20,
+    "training.decay_every": 1,
+    "training.clip_norm": 2.0,
+    "training.validate_every": 500,
+    "scheduler.warm_up_steps": 20,
 }
 
 
@@ -156,7 +158,7 @@ _LINEAR = {
     boxes=False,
     defaults=_LINEAR,
     published={},
-    loss="infonce",
+    options={"loss": "infonce", "scheduler": "cosine"},
 )
 @dataclass(frozen=True)
 class Linear:
@@ -182,7 +184,7 @@ class FrozenBert:
     boxes=False,
     defaults=_LINEAR,
     published={},
-    loss="infonce",
+    options={"loss": "infonce", "scheduler": "cosine"},
 )
 @dataclass(frozen=True)
 class LinearBert:

@@ -109,7 +109,7 @@ def _group(values: Any, schema: type, where: str, mode: _Mode) -> dict[str, Any]
     prefix = f"{where}." if where else ""
     for name in values:
         if name not in names:
-            raise unknown(f"{prefix}{name}", [f"{prefix}{other}" for other in names])
+            raise _unknown(f"{prefix}{name}", values[name], [f"{prefix}{other}" for other in names])
     found: dict[str, Any] = {}
     for field in known:
         found[field.name] = _value(values, field, prefix, mode)
@@ -187,18 +187,21 @@ def _require_consistent(schema: type, found: dict[str, Any], prefix: str, mode: 
         raise UserError(f"{prefix}{error}") from error
 
 
-def unknown(key: str, known: list[str]) -> UserError:
+def _unknown(key: str, value: Any, known: list[str]) -> UserError:
     """The error of a key that nothing reads, with the right key where one is near."""
     from selfalign.settings.keys import every_key
 
     every = every_key()
-    guess = nearest(key, known) or (None if key in every else nearest(key, every))
-    hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(known)}"
+    choices = f"expected one of {', '.join(known)}"
     if key in every:
-        hint = f"it belongs to another choice; expected one of {', '.join(known)}"
-    return UserError(f"{key}: unknown setting; {hint}")
+        return UserError(f"{key}: unknown setting here, it belongs to another choice; {choices}")
+    while isinstance(value, Mapping) and value:  # as it was typed
+        name, value = next(iter(value.items()))
+        key = f"{key}.{name}"
+    guess = nearest(key, known) or nearest(key, every)
+    return UserError(f"{key}: unknown setting; {f'did you mean {guess}?' if guess else choices}")
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

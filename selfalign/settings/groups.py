@@ -53,6 +53,9 @@ class Data:
         matters=False,
         doc="folder of the photographs that {split}_images.txt names, for pictures of examples",
     )
+    boxes: Literal["pixels", "fractions"] = setting(
+        "pixels", matters=False, older="pixels", doc="fractions where they were divided by the images' width and height"
+    )
     train_split: str = setting("train", doc="name of the training split")
     val_split: str = setting("dev", doc="name of the validation split")
     test_split: str = setting("test", doc="name of the test split")
@@ -82,7 +85,7 @@ class Strategy:
     num_nodes: int = setting(1, at_least=1, published=False, unit="machines", doc="that train together")
     precision: str = setting("32-true", one_of=PRECISIONS, doc="of the arithmetic")
     limit_train_batches: int | float | None = setting(
-        None, above=0, doc="steps of an epoch that are taken, or the share of them; null: all"
+        None, above=0, doc="what trainer.limit_train_batches does; of older runs"
     )
 
 
@@ -95,11 +98,6 @@ class Training:
     decay_every: int = setting(
         10, at_least=1, unit="epochs", doc="after which the rate is multiplied by 0.1, again and again"
     )
-    cosine: bool = setting(
-        False, doc="the rate falls along a cosine, step by step, to a hundredth; decay_every says nothing then"
-    )
-    warm_up: int = setting(0, at_least=0, unit="steps", doc="of a linear rise of the rate, with cosine")
-    word_table_rate: float = setting(1.0, above=0, doc="times learning_rate, for the table of word vectors")
     clip_norm: float = setting(2.0, at_least=0, doc="largest norm of the gradient; 0: any")
     validate_every: int = setting(
         500, at_least=1, unit="steps", doc="between two validations; each epoch ends in one too"

@@ -7,6 +7,7 @@ from typing import Any
 
 from selfalign.settings.axes import LOSS_TERMS, axis
 from selfalign.settings.checking import Field, fields
+from selfalign.settings.field import Rule
 from selfalign.settings.programs import Evaluation, TrainingRun
 
 
@@ -22,6 +23,7 @@ def walk(schema: type, prefix: str = "") -> Iterator[tuple[str, Field]]:
             yield from walk(field.group, f"{key}.")
             if field.rule.group_for is not None:
                 for term in LOSS_TERMS:
+                    yield f"{key}.{term.name}", Field(term.name, term.settings, Rule(doc=term.doc), None)
                     yield from walk(term.settings, f"{key}.{term.name}.")
 
 

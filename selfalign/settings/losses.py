@@ -47,7 +47,7 @@ class InfoNce:
 @LOSS_TERMS(
     "words",
     builds="selfalign.losses.words:WordContrastLoss",
-    reads=("image_concepts", "caption_concepts", "caption_mask", "image_ids", "shares"),
+    reads=("image_concepts", "caption_concepts", "caption_mask", "own_image_ids", "shares"),
 )
 @dataclass(frozen=True)
 class Words:
@@ -107,7 +107,7 @@ class Diversity:
 
 @LOSS_TERMS(
     "captioning",
-    builds="selfalign.backbones.caption_decoder:RegionCaptioner",
+    builds="selfalign.losses.captioning:CaptioningLoss",
     reads=("graph", "caption_tokens", "caption_lengths"),
     only_with=("vsrn",),
 )

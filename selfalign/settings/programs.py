@@ -10,6 +10,7 @@ from typing import Any, Literal
 from selfalign.settings.axes import BACKBONES, LOSS_TERMS
 from selfalign.settings.field import group, setting
 from selfalign.settings.groups import PROTOCOLS, Data, Loggers, Original, Padding, Strategy, Training
+from selfalign.settings.lightning import Callbacks, Trainer
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ class TrainingRun:
     data: Data = group(doc="the data set")
     backbone: Any = setting("camera", axis="backbone", in_name=True, doc="the network")
     loss: Loss = group(group_for=loss_with, doc="what is trained")
+    optimizer: Any = setting("adam", axis="optimizer", doc="what steps")
+    scheduler: Any = setting("step", axis="scheduler", doc="how the learning rate goes on")
+    trainer: Trainer = group(doc="Lightning's")
+    callbacks: Callbacks = group(doc="besides those of every run")
     strategy: Strategy = group(resumable=True, doc="devices")
     logger: Loggers = group(table=True, resumable=True, matters=False, doc="besides metrics.csv")
     training: Training = group(doc="the schedule")

@@ -29,7 +29,7 @@ def published(block: GraphReasoning, regions: Tensor) -> Tensor:
 def test_both_ways_are_the_published_block(batch: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 3 regions and a width of 9 they are taken for batches up to 3 and above."""
     torch.manual_seed(0)
-    block = GraphReasoning(9).double()
+    block = GraphReasoning(9).double().requires_grad_(True)  # the output's bias too, which is not trained
     for parameter in block.parameters():
         nn.init.normal_(parameter)
     taken = []

@@ -87,7 +87,7 @@ def captioning(captioner: nn.Module, graph: Tensor, tokens: Tensor, mask: Tensor
     """The captioner's loss with 60 steps whatever the captions need, and the whole attention at every step.
 
     Args:
-        captioner: a :class:`selfalign.backbones.caption_decoder.RegionCaptioner`, for its parameters.
+        captioner: a :class:`selfalign.losses.caption_decoder.RegionCaptioner`, for its parameters.
         graph: (B, R, D).
         tokens: (B, 61) ids, padded.
         mask: (B, 61), tokens that count.

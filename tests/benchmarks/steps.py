@@ -13,16 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
-from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.vsrn import Vsrn
-from selfalign.engine.modules.camera_module import CameraModule
-from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.engine.modules.vsrn_module import VsrnModule
+from selfalign.engine.modules.optimisation import Optimisation
+from selfalign.engine.modules.parts import build_losses
+from selfalign.engine.modules.schedules import StepDecay
+from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.functional.similarity import joint_embeddings
-from selfalign.losses.concept_alignment import ConceptAlignmentLoss
-from selfalign.losses.context_alignment import ContextAlignmentLoss
-from selfalign.losses.diversity import DiversityLoss, diversity_loss
-from selfalign.losses.ranking import RankingLoss
+from selfalign.losses.diversity import diversity_loss
 from selfalign.processes.memory import keep_freed_memory
 from selfalign.structures import CaptionBatch, CaptionEncoding, ImageBatch, ImageEncoding, PairBatch
 from tests.benchmarks import authors
@@ -36,25 +33,23 @@ _BERT_WIDTH = 768
 _BERT_BASE = {"model_type": "bert", "vocab_size": _VOCABULARY["camera"]}
 
 
-def build(name: str, size: Size, padding: str = "masked", **settings: Any) -> RetrievalModule:
+def build(name: str, size: Size, padding: str = "masked", **settings: Any) -> TwoTowerModule:
     """CAMERA or VSRN with SelfAlign, random weights, BERT-base's size."""
     shared: dict[str, Any] = {"region_width": size.width, "width": size.width, "padding": padding, **settings}
-    losses: dict[str, torch.nn.Module] = {
-        "ranking": RankingLoss(),
-        "concept": ConceptAlignmentLoss(size.width, size.prototypes),
-        "context": ContextAlignmentLoss(),
+    loss: dict[str, Any] = {
+        "ranking": {"weight": 1.0},
+        "concept": {"weight": 1.0, "prototypes": size.prototypes},
+        "context": {"weight": 1.0},
     }
-    weights = {"ranking": 1.0, "concept": 1.0, "context": 1.0}
-    optimisation = Optimisation(learning_rate=1e-4, decay_every=10)
-    module: RetrievalModule
+    network: Camera | Vsrn
     if name == "camera":
         network = Camera(bert=build_bert(_BERT_BASE), views=size.views, **shared)
-        losses["diversity"], weights["diversity"] = DiversityLoss(), 0.01
-        module = CameraModule(network, losses, weights, optimisation)
+        loss["diversity"] = {"weight": 0.01}
     else:
-        vocabulary = _VOCABULARY[name]
-        losses["captioning"], weights["captioning"] = RegionCaptioner(size.width, vocabulary), 1.0
-        module = VsrnModule(Vsrn(vocabulary_size=vocabulary, **shared), losses, weights, optimisation)
+        network = Vsrn(vocabulary_size=_VOCABULARY[name], **shared)
+        loss["captioning"] = {"weight": 1.0}
+    losses = build_losses(loss, size.width, _VOCABULARY[name])
+    module = TwoTowerModule(network, losses, Optimisation(1e-4, StepDecay(10)))
     module.log = module.log_dict = lambda *arguments, **others: None  # type: ignore[method-assign]
     return module.to(size.device).train()
 
@@ -138,7 +133,7 @@ def _their_step(name: str, size: Size) -> Callable[[], object]:
     return step
 
 
-def _finish(module: RetrievalModule, optimizer: torch.optim.Optimizer) -> Callable[[Tensor], None]:
+def _finish(module: TwoTowerModule, optimizer: torch.optim.Optimizer) -> Callable[[Tensor], None]:
     def finish(total: Tensor) -> None:
         total.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 2.0)
@@ -149,7 +144,7 @@ def _finish(module: RetrievalModule, optimizer: torch.optim.Optimizer) -> Callab
 
 
 def _authors_total(
-    module: RetrievalModule, pairs: PairBatch, images: ImageEncoding, captions: CaptionEncoding
+    module: TwoTowerModule, pairs: PairBatch, images: ImageEncoding, captions: CaptionEncoding
 ) -> Tensor:
     views, vectors = joint_embeddings(images.embedding, captions.embedding)
     many = views.ndim == 3

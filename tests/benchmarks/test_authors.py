@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from selfalign.backbones.caption_decoder import RegionCaptioner
 from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.ranks import retrieval_ranks
 from selfalign.functional.similarity import multi_view_similarity
+from selfalign.losses.caption_decoder import RegionCaptioner
 from selfalign.losses.captioning import captioning_loss, captioning_targets
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import context_contrast
@@ -64,7 +64,7 @@ def test_captioning() -> None:
     captioner = RegionCaptioner(8, vocabulary_size=20, hidden=6, word_width=4).double().eval()
     graph, tokens = unit(3, 7, 8), torch.randint(3, 20, (3, 5))
     targets, mask = captioning_targets(tokens, LENGTHS)
-    ours = captioning_loss(captioner(graph, targets[:, :-1], mask[:, 1:]), targets, mask)
+    ours = captioning_loss(captioner.logits(graph, targets[:, :-1], mask[:, 1:]), targets, mask)
     padded = torch.nn.functional.pad(targets, (0, 61 - targets.shape[1]))
     counted = torch.nn.functional.pad(mask, (0, 61 - mask.shape[1]))
     torch.testing.assert_close(ours, authors.captioning(captioner, graph, padded, counted))

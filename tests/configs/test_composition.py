@@ -45,9 +45,6 @@ def test_published_settings_are_the_defaults(pair: tuple[str, str]) -> None:
         "clip_norm": 2.0,
         "validate_every": 500,
         "save_every": 500,
-        "cosine": False,
-        "warm_up": 0,
-        "word_table_rate": 1.0,
     }
     assert (config["seed"], config["data"]["batch_size"], config["data"]["validation_captions"]) == (1024, 128, 5000)
     assert config["backbone"]["width"] == 2048
@@ -105,7 +102,7 @@ TINY = {
         "backbone.heads=2",
         "backbone.views=2",
         "backbone.bert.source=null",
-        "+backbone.bert.scratch={vocabulary_size:60,hidden_size:8,num_hidden_layers:1,num_attention_heads:2}",
+        "+backbone.bert.scratch={vocabulary_size:600,hidden_size:8,num_hidden_layers:1,num_attention_heads:2}",
     ),
     "vsrn": ("backbone.vocabulary.minimum_count=1", "backbone.word_width=6"),
 }
@@ -132,7 +129,7 @@ def test_a_tuned_recipe_is_there_for_every_pair(backbone: str, data: str, tmp_pa
     root = write_scan_folder(tmp_path / "d", {"train": 3})
     choices = (f"backbone={backbone}", f"data={data}", "recipe=tuned", "loss=infonce")
     config = composed(*choices, f"data.root={root}", "backbone.width=8", *TINY[backbone])
-    assert (config["backbone"]["image_pooling"], config["training"]["cosine"]) == ("mean", True)
+    assert (config["backbone"]["image_pooling"], config["scheduler"]["name"]) == ("mean", "cosine")
     assert set(build_all(config).losses) == {"ranking"}
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from selfalign.data.checks.array_checks import check_split
+from selfalign.data.checks.findings import require
+from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.regions.disk_array import DiskArray
@@ -19,6 +20,11 @@ from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
+
+
+def check_split(split: Split) -> None:
+    """What training requires of a split."""
+    require(split_findings(split.files, split.texts, split.features, split.positions), lambda line: None)
 
 
 def tokenizer(root: Path) -> WordTokenizer:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from selfalign.data.checks.text import image_name_findings
 from selfalign.data.layout import find_split
 from selfalign.data.photographs import Photos
 from selfalign.errors import UserError
@@ -55,3 +57,33 @@ def test_a_wrong_folder_is_an_error(scan_folder: Path, tmp_path: Path) -> None:
     (scan_folder / "dev_images.txt").write_text("".join(f"{row}.png\n" for row in range(6)))
     with pytest.raises(UserError, match=r"no photograph .*0\.png"):
         Photos(find_split(scan_folder, "dev"), tmp_path).require(0)
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../secret.png", "a/../../secret.png", "..", "~/x.png", "C:\\x", "..\\x"]
+)
+def test_names_that_leave_the_folder_are_refused(name: str, scan_folder: Path) -> None:
+    save(scan_folder.parent / "secret.png", "red")
+    (scan_folder / "dev_images.txt").write_text("".join(f"{name if row == 2 else f'{row}.png'}\n" for row in range(6)))
+    with pytest.raises(UserError, match="leaves the folder of the photographs"):
+        Photos(find_split(scan_folder, "dev"), None)
+    findings = list(image_name_findings("dev", scan_folder / "dev_images.txt"))
+    assert [finding.level for finding in findings] == ["error"]
+
+
+def test_names_in_folders_stay_inside(scan_folder: Path) -> None:
+    names = ["a/b/0.png", "train2014/COCO_train2014_1.jpg", "a..b.png", "ä b.jpg", ".hidden.png", "x~.png"]
+    (scan_folder / "dev_images.txt").write_text("\n".join(names))
+    assert not list(image_name_findings("dev", scan_folder / "dev_images.txt"))
+    save(scan_folder / "images" / "a" / "b" / "0.png", "red")
+    assert Photos(find_split(scan_folder, "dev"), None).read(0) is not None
+
+
+@pytest.mark.parametrize(("ending", "options"), [("png", {}), ("tiff", {"compression": "group4"}), ("gif", {})])
+def test_a_picture_that_unpacks_to_gigabytes_is_none(ending: str, options: dict[str, str], scan_folder: Path) -> None:
+    Image.new("1", (9000, 9000)).save(scan_folder / f"0.{ending}", **options)
+    (scan_folder / "dev_images.txt").write_text("".join(f"{row}.{ending}\n" for row in range(6)))
+    tracemalloc.start()
+    assert Photos(find_split(scan_folder, "dev"), None).read(0) is None
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()

@@ -60,11 +60,11 @@ def test_a_vocabulary_survives_its_file(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("[]", "expected a mapping"),
-        ("{", "not JSON"),
+        ("{", "damaged"),
         ('{"ids": {"a": "b"}}', "whole numbers"),
         ('{"<pad>": 0}', "must have the ids 0 1 2 3"),
         (json.dumps({"<pad>": 0, "<start>": 1, "<end>": 2, "<unk>": 3, "a": 5}), "once each"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000, "damaged"),
     ],
 )
 def test_a_broken_vocabulary_is_one_line(tmp_path: Path, content: str, message: str) -> None:

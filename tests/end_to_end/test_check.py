@@ -82,24 +82,61 @@ def test_all_errors_are_listed_and_end_with_1(check: Callable[..., Done], folder
     values = np.load(folder / "train_ims.npy")
     values[7, 1, 3] = np.nan
     np.save(folder / "train_ims.npy", values)
-    (folder / "dev_boxes.npy").write_bytes(b"")
+    (folder / "dev_ims.npy").write_bytes(b"")
     captions = (folder / "test_caps.txt").read_text().splitlines()
     captions[2] = ""
     (folder / "test_caps.txt").write_text("\n".join(captions) + "\n")
     done = check(folder)
     assert done.code == 1
     errors = [line for line in done.stdout.splitlines() if line.startswith("error ")]
-    for part in ("image 7, region 1, column 3 is nan", "dev_boxes.npy", "test_caps.txt: line 3 is empty"):
+    for part in ("image 7, region 1, column 3 is nan", "dev_ims.npy", "test_caps.txt: line 3 is empty"):
         assert any(part in line for line in errors), done.stdout
-    assert "usable by: vsrn\n" in done.stdout
+    assert "usable by: no model\n" in done.stdout
     assert f"{len(errors)} errors" in done.stdout
+
+
+def test_boxes_that_the_backbone_does_not_read_are_no_errors(check: Callable[..., Done], folder: Path) -> None:
+    boxes = np.load(folder / "dev_boxes.npy")
+    boxes[3, 1, 2] = 900.0
+    np.save(folder / "dev_boxes.npy", boxes)
+    done = check(folder)
+    assert done.code == 0
+    assert "backbone=vsrn reads no boxes" in done.stdout
+    assert "usable by: vsrn\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.batch_size=0", "batch_size"),
+        ("data.boxes=metres", "data.boxes"),
+        ("data.images=nowhere", "is no folder"),
+        ("loss.ranking.margin=-1", "margin"),
+    ],
+)
+def test_what_training_refuses_is_an_error_of_the_check(
+    setting: str, message: str, check: Callable[..., Done], folder: Path
+) -> None:
+    done = check(folder, setting)
+    assert done.code == 1, done.stdout
+    assert any(message in line for line in done.stdout.splitlines() if line.startswith("error ")), done.stdout
+
+
+def test_help_waits_for_no_library() -> None:
+    code = "import sys, runpy; sys.argv = ['check', '--help']; runpy.run_module('selfalign.check', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, timeout=60, env=ENVIRONMENT
+    )
+    assert done.returncode == 0
+    assert "--checksums" in done.stdout
+    assert not [name for name in (" torch", " hydra", " numpy", " pytorch_lightning") if f"|{name}\n" in done.stderr]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("data.val_split=test",), "error    all splits"),
-        (("data.protocol=[coco_1k_5fold]",), "error    test protocol"),
+        (("data.val_split=test",), "error all splits"),
+        (("data.protocol=[coco_1k_5fold]",), "error test protocol"),
         (("--checksums",), "SHA256SUMS: cannot be read"),
     ],
 )
@@ -108,7 +145,7 @@ def test_settings_that_no_run_accepts_are_errors(
 ) -> None:
     done = check(folder, *settings)
     assert done.code == 1
-    assert message in done.stdout
+    assert message in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("settings", [("data=nothing",), ("+typo=1",), ("data.root",)])
@@ -146,7 +183,7 @@ def test_the_conversion_makes_what_the_check_verifies(
         captions = [f"a dog of number {image} sees {word}" for image in images for word in "abcde"]
         (tmp_path / "made" / f"{split}_caps.txt").write_text("\n".join(captions) + "\n")
     done = check(tmp_path / "made", "--checksums")
-    assert "error    checksums" not in done.stdout
+    assert "error checksums" not in " ".join(done.stdout.split())
     assert done.stdout.count("is as written") == 12
     convert("float16", "made/dev_ims.npy", "half.npy")
     assert "largest rounding error" in capsys.readouterr().out

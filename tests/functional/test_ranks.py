@@ -85,3 +85,11 @@ def test_scores_that_are_not_finite_are_refused() -> None:
 def test_captions_that_do_not_fit_the_images_are_refused(owners: list[int], images: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         retrieval_ranks(tile_of(torch.randn(3, 4)), torch.tensor(owners), range(images), range(4))
+
+
+def test_scores_within_rounding_are_ties_and_others_are_not() -> None:
+    owners = torch.tensor([0, 1])
+    for less, rank in ((2e-7, 2), (1e-5, 1)):  # one pair's product differs by the first between tiles of two shapes
+        scores = torch.tensor([[0.7, 0.7 - less], [0.7 - less, 0.7]])
+        found = retrieval_ranks(lambda rows, columns, s=scores: s[rows, columns], owners, range(2), range(2))
+        assert found.i2t.tolist() == found.t2i.tolist() == [rank, rank]

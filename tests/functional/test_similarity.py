@@ -63,3 +63,11 @@ def test_normalising_a_zero_vector_gives_zero_and_a_zero_gradient() -> None:
 def test_normalising_is_over_the_axis_that_is_named(dim: int) -> None:
     values = torch.randn(3, 4, 5)
     torch.testing.assert_close(l2_normalize(values, dim=dim), values / values.norm(dim=dim, keepdim=True))
+
+
+def test_autocast_does_not_reach_the_similarity() -> None:
+    image, caption = (one.map(torch.Tensor.float) for one in embeddings(3))
+    expected = pair_similarity(image, caption)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(pair_similarity(image, caption), expected)
+        assert (image.views[:, 0] @ caption.vector.mT).dtype == torch.bfloat16  # what it would be without a shield

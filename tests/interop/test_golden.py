@@ -20,10 +20,10 @@ from selfalign.backbones.vsrn import Vsrn
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer
-from selfalign.engine.building import build_losses
-from selfalign.engine.modules.camera_module import CameraModule
-from selfalign.engine.modules.retrieval import Optimisation, RetrievalModule
-from selfalign.engine.modules.vsrn_module import VsrnModule
+from selfalign.engine.modules.optimisation import Optimisation
+from selfalign.engine.modules.parts import build_losses
+from selfalign.engine.modules.schedules import StepDecay
+from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.functional.ranks import embedding_tile
 from selfalign.interop.original_checkpoint import OriginalCheckpoint, read_original_checkpoint
 from selfalign.interop.original_vocabulary import read_original_vocabulary
@@ -45,7 +45,7 @@ TERMS = {
 @dataclass
 class Golden:
     folder: Path
-    module: RetrievalModule
+    module: TwoTowerModule
     start: OriginalCheckpoint
     trained: OriginalCheckpoint
     train: Split
@@ -54,7 +54,7 @@ class Golden:
     tensors: dict[str, torch.Tensor]
 
 
-def build(start: OriginalCheckpoint, folder: Path, padding: Padding) -> tuple[RetrievalModule, CaptionTokenizer]:
+def build(start: OriginalCheckpoint, folder: Path, padding: Padding) -> tuple[TwoTowerModule, CaptionTokenizer]:
     settings = start.backbone_settings()
     camera = settings.pop("name") == "camera"
     shared: dict[str, Any] = {
@@ -78,9 +78,9 @@ def build(start: OriginalCheckpoint, folder: Path, padding: Padding) -> tuple[Re
         network = Vsrn(vocabulary_size=tokenizer.vocabulary_size, **shared)
         loss["captioning"] = {"weight": 1.0, "hidden": 24, "word_width": 20, "dropout": 0.0}
     losses = build_losses(loss, network.width, tokenizer.vocabulary_size)
-    kind = CameraModule if camera else VsrnModule
-    weights = {name: loss[name]["weight"] for name in losses}
-    return kind(network, losses, weights, Optimisation(1e-3, 10, prototype_freeze_epochs=int(camera))), tokenizer
+    return TwoTowerModule(
+        network, losses, Optimisation(1e-3, StepDecay(10), prototype_freeze_epochs=int(camera))
+    ), tokenizer
 
 
 def load(case: str, shared: Path, monkeypatch: pytest.MonkeyPatch, padding: Padding = "paper") -> Golden:
@@ -135,7 +135,7 @@ def test_four_training_steps(case: str, shared: Path, monkeypatch: pytest.Monkey
             expected = next(step["losses"][theirs] for theirs in TERMS[name] if theirs in step["losses"])
             assert value.item() == pytest.approx(expected, rel=1e-4), name
         optimizer.zero_grad()
-        sum(module.weights[name] * value for name, value in terms.items()).backward()
+        sum(module.loss_weights[name] * value for name, value in terms.items()).backward()
         torch.nn.utils.clip_grad_norm_(listed, 2.0)
         if "concept" in module.losses and step["epoch"] < module.optimisation.prototype_freeze_epochs:
             module.losses["concept"].prototypes.grad = None

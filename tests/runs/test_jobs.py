@@ -84,13 +84,46 @@ def test_the_state_of_every_job_is_read_from_its_folder(tmp_path: Path) -> None:
         "1": "done",
         "2": "failed",
         "3": "unfinished",
-        "4": "unfinished",
-        "5": "unfinished",
+        "4": "failed",
+        "5": "failed",
         "6": "failed",
         "7": "not run",
     }
     assert [job.seed for job in jobs] == [7, 7, 7, 7, None, None, "3"]
     assert jobs[1].failure == "no such file"
+    assert (jobs[3].failure or "").startswith("results results.json: damaged, not JSON")
+
+
+@pytest.mark.parametrize("figure", ["NaN", "Infinity", "-1", '"7"', "null", "true", "9" * 4000, "401"])
+def test_a_figure_that_is_none_is_no_result(tmp_path: Path, figure: str) -> None:
+    text = json.dumps(record(1.5)).replace('"selection": 1.5', f'"selection": {figure}')
+    write_job(tmp_path / "a", ["x=1"], results__json=text)
+    (job,) = read_jobs(tmp_path)
+    assert (job.state, job.results) == ("failed", None)
+    assert "damaged" in (job.failure or "")
+
+
+def test_labels_are_those_of_the_run_s_own_record(tmp_path: Path) -> None:
+    """What was typed later, in a command that was refused, does not count."""
+    towers = {"towers": "selfalign", "concept": {"weight": 1.0}, "context": {"weight": 1.0}}
+    config = {"seed": 7, "backbone": {"name": "camera"}, "loss": towers, "training": {"learning_rate": 1e-4}}
+    typed = ["loss=baseline", "backbone=vsrn", "seed=8", "training.learning_rate=1e-4", "experiment=x"]
+    write_job(tmp_path / "a", typed, config__yaml=yaml.safe_dump(config))
+    assert read_jobs(tmp_path)[0].overrides == {
+        "loss": "selfalign",
+        "backbone": "camera",
+        "seed": "7",
+        "training.learning_rate": "1e-4",
+        "experiment": "x",
+    }
+
+
+def test_a_loss_that_was_renamed_by_its_weights_keeps_the_name_that_was_typed(tmp_path: Path) -> None:
+    towers = {"towers": "selfalign", "concept": {"weight": 0.0}, "context": {"weight": 1.0}}
+    write_job(
+        tmp_path / "a", ["loss=selfalign", "loss.concept.weight=0"], config__yaml=yaml.safe_dump({"loss": towers})
+    )
+    assert read_jobs(tmp_path)[0].overrides == {"loss": "selfalign", "loss.concept.weight": "0"}
 
 
 class Work:
@@ -128,7 +161,7 @@ def test_other_settings_are_never_answered_with_old_results(tmp_path: Path) -> N
     old, new = Work(tmp_path / "job"), Work(tmp_path / "job", "a: 2\n", 2.5)
     assert (old.once(), new.once(), new.once()) == (1.5, 2.5, 2.5)
     assert new.times == 1
-    assert set_aside(new.folder) == ["config.yaml", "results.json"]
+    assert set_aside(new.folder) == [".hydra", "config.yaml", "results.json"]
     (kept,) = (tmp_path / "set_aside").glob("*/results.json")
     assert json.loads(kept.read_text())["selection"] == 1.5
 
@@ -150,7 +183,7 @@ def test_a_failure_is_one_line_and_its_repetition_takes_it_away(tmp_path: Path) 
     work.error = None
     assert work.once() == 1.5
     assert not (work.folder / "failure.txt").exists()
-    assert set_aside(work.folder) == ["config.yaml", "failure.txt"]
+    assert set_aside(work.folder) == [".hydra", "config.yaml", "failure.txt"]
 
 
 def test_a_bug_leaves_its_trace(tmp_path: Path) -> None:
@@ -182,7 +215,7 @@ def test_an_interruption_is_no_failure_and_ends_the_sweep(tmp_path: Path, error:
 def test_a_job_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
     work = Work(tmp_path / "job")
     (work.folder / "metrics.csv").write_text("x")
-    with (work.folder / ".hydra" / "overrides.yaml").open("r+") as file:
+    with (work.folder / ".job.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert work.once() is None
     assert (work.times, set_aside(work.folder)) == (0, [])

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from selfalign.data.checks.findings import Finding, counted, require
-from selfalign.data.checks.text import caption_findings, id_findings
-from selfalign.data.dataset import Split
+from selfalign.data.checks.findings import Finding, counted
 from selfalign.data.regions.features import BoxPositions, RegionFeatures
 
 _WHOLE_BYTES = 512 * 2**20
@@ -21,27 +19,11 @@ _SAMPLED_IMAGES = 512
 _BOX_CHUNK = 16_384
 _TOLERANCE = 1.0  # pixels by which detectors' boxes leave their image
 _LARGEST_SIDE = 20_000  # pixels
+_LARGEST_SHARE = 1.01
+_LEAST_REACH = 0.5
+"""Of the images' width and height, that the furthest of all boxes reaches: detectors find something at every edge."""
+_FEWEST_REGIONS = 20
 _LARGEST_VALUE = 1e4  # detectors' features reach some tens
-
-
-def check_split(split: Split) -> None:
-    """Refuse features that are not finite, boxes that cannot be, and captions and ids that belong to no such images.
-
-    Raises:
-        UserError: naming the file, the image, the region and the value.
-    """
-    require(split_findings(split), lambda line: None)
-
-
-def split_findings(split: Split) -> Iterator[Finding]:
-    """What an opened split holds: small files are read whole, large ones by a sample."""
-    name = split.files.split
-    yield from feature_findings(name, split.features)
-    if split.positions is not None:
-        yield from box_findings(name, split.positions, split.features.images)
-    yield from caption_findings(name, split.files.captions, split.texts)
-    if split.files.ids is not None:
-        yield from id_findings(name, split.files.ids, split.features.images)
 
 
 def feature_findings(name: str, features: RegionFeatures, *, full: bool = False) -> Iterator[Finding]:
@@ -81,6 +63,14 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             f"features {features.path}: image {faults.blank} is all zeros; it was never extracted or copied "
             f"({counted(faults.blanks, 'such image')})",
         )
+    if faults.padded is not None:
+        yield Finding(
+            "error",
+            about,
+            f"features {features.path}: regions of zeros in image {faults.padded} and others "
+            f"({counted(faults.paddings, 'such image')}): images of fewer regions were filled up, and every model "
+            f"would take the zeros for regions; extract {features.regions} regions of every image",
+        )
     if faults.largest > _LARGEST_VALUE:
         yield Finding(
             "warning",
@@ -107,18 +97,21 @@ class _FeatureFaults:
     values: int = 0
     blank: int | None = None
     blanks: int = 0
+    padded: int | None = None
+    paddings: int = 0
     largest: float = 0.0
 
     @property
     def none(self) -> bool:
-        return self.repeat is None and self.value is None and self.blank is None
+        return self.repeat is None and self.value is None and self.blank is None and self.padded is None
 
     def after(self, features: RegionFeatures, images: np.ndarray) -> _FeatureFaults:
         """These and the faults of ``images`` (B,)."""
         values = features.rows(images)
         finite = np.isfinite(values)
         bad = np.argwhere(~finite) if not finite.all() else np.empty((0, 3), np.int64)
-        blank = images[~values.any(axis=(1, 2))]
+        empty = ~np.any(values, axis=2, keepdims=True)[..., 0]  # (B, R)
+        blank, padded = images[empty.all(axis=1)], images[empty.any(axis=1) & ~empty.all(axis=1)]
         differ = features.repeats_differ(images)
         magnitude = np.abs(values, where=finite, out=np.zeros_like(values)).max() if len(bad) else _magnitude(values)
         return _FeatureFaults(
@@ -128,6 +121,8 @@ class _FeatureFaults:
             self.values + len(bad),
             self.blank if self.blank is not None or not len(blank) else int(blank[0]),
             self.blanks + len(blank),
+            self.padded if self.padded is not None or not len(padded) else int(padded[0]),
+            self.paddings + len(padded),
             max(self.largest, float(magnitude)),
         )
 
@@ -145,16 +140,17 @@ def _place(values: np.ndarray, images: np.ndarray, where: np.ndarray) -> str:
 def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Finding]:
     """Boxes inside their images and of positive area, images of a plausible size: all of them, they are small."""
     everything = np.arange(images)
-    bad_sizes, first_size, huge, first_huge = 0, "", 0, ""
+    bad_sizes, first_size, huge, first_huge, scale = 0, "", 0, "", _Scale()
     faults: dict[str, tuple[int, str]] = {}
     with tqdm(total=images, desc=f"boxes of {name}", unit=" images", disable=None, leave=False) as bar:
         for start in range(0, images, _BOX_CHUNK):
             chunk = everything[start : start + _BOX_CHUNK]
             boxes, sizes = positions.raw(chunk)
-            possible = (np.isfinite(sizes) & (sizes > 0)).all(axis=-1)
+            possible = (np.isfinite(sizes) & (sizes > 1)).all(axis=-1)
             large = possible & (sizes > _LARGEST_SIDE).any(axis=-1)
             first_size = first_size or _first_size(chunk, sizes, ~possible)
             first_huge = first_huge or _first_size(chunk, sizes, large)
+            scale = scale.after(boxes[possible], sizes[possible])
             bad_sizes, huge = bad_sizes + int((~possible).sum()), huge + int(large.sum())
             for problem, count, line in _box_faults(chunk[possible], boxes[possible], sizes[possible]):
                 before, first = faults.get(problem, (0, line))
@@ -164,7 +160,7 @@ def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Fi
         yield Finding(
             "error",
             f"{name} image sizes",
-            f"image sizes {positions.sizes.path}: {first_size} pixels; expected width and height above 0 "
+            f"image sizes {positions.sizes.path}: {first_size} pixels; expected width and height above 1 "
             f"({counted(bad_sizes, 'such image')})",
         )
     if huge:
@@ -173,12 +169,59 @@ def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Fi
             f"{name} image sizes",
             f"image sizes {positions.sizes.path}: {first_huge} pixels ({counted(huge, 'image')} as large)",
         )
+    if (wrong_unit := scale.problem(positions.unit)) is not None:
+        yield Finding("error", f"{name} boxes", f"boxes {positions.boxes.path}: {wrong_unit}")
+        return
     for count, line in faults.values():
         text = f"boxes {positions.boxes.path}: {line}; {counted(count, 'such region')}; are they of another extraction?"
         yield Finding("error", f"{name} boxes", text)
     if not bad_sizes and not faults:
         text = f"{images:,} images, all inside their images and of positive area (all read)"
         yield Finding("ok", f"{name} boxes", text)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """How far the boxes of all images reach: what tells pixels from shares of the image, or from other pixels."""
+
+    pixels: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+    regions: int = 0
+
+    def after(self, boxes: np.ndarray, sizes: np.ndarray) -> _Scale:
+        """This and the boxes (B, R, 4) of images of ``sizes`` (B, 2)."""
+        ends = np.where(np.isfinite(boxes), boxes, 0.0)[..., 2:]
+        if not ends.size:
+            return self
+        shares = (ends / sizes[:, None]).max(axis=(0, 1))
+        return _Scale(
+            max(self.pixels, float(ends.max())),
+            max(self.width, float(shares[0])),
+            max(self.height, float(shares[1])),
+            self.regions + ends.shape[0] * ends.shape[1],
+        )
+
+    def problem(self, unit: str) -> str | None:
+        """Why the boxes cannot be of ``unit``; ``None`` if they can."""
+        if self.regions < _FEWEST_REGIONS:
+            return None
+        if unit == "fractions":
+            if max(self.width, self.height) > _LARGEST_SHARE:
+                return (
+                    f"values up to {max(self.width, self.height):g} are no shares of the images; use data.boxes=pixels"
+                )
+        elif self.pixels <= _LARGEST_SHARE:
+            return (
+                f"all values are at most {self.pixels:g}: they are shares of the images' width and height, not pixels; "
+                "use data.boxes=fractions"
+            )
+        if min(self.width, self.height) < _LEAST_REACH:
+            return (
+                f"no box reaches beyond {self.width:.0%} of its image's width and {self.height:.0%} of its height; "
+                "boxes and image sizes are of different scales, so write both for the same pixels"
+            )
+        return None
 
 
 def _first_size(images: np.ndarray, sizes: np.ndarray, wrong: np.ndarray) -> str:

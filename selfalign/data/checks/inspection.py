@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from selfalign.data.checks.array_checks import box_findings, feature_findings
 from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.overlap import Contents, overlap_findings
-from selfalign.data.checks.text import caption_findings, id_findings
+from selfalign.data.checks.rules import split_findings
 from selfalign.data.layout import SplitFiles, find_split, require_distinct_files
 from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
+from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.data.text.captions import caption_lines, refused_caption
 from selfalign.errors import UserError
 
@@ -47,15 +47,18 @@ class Inspection:
 
     Args:
         root: folder in SCAN's layout.
-        boxes: the run's model needs them.
+        boxes: the run's model reads them; where it does not, what is wrong with them is a warning.
         full: read every value; otherwise large files by a sample.
+        box_unit: of the boxes on disk.
     """
 
     root: Path
     boxes: bool
     full: bool
+    box_unit: str = "pixels"
     findings: list[Finding] = field(default_factory=list)
     splits: dict[str, InspectedSplit] = field(default_factory=dict)
+    wrong_boxes: int = 0
 
     def add(self, about: str, job: Callable[[], Opened]) -> Opened | None:
         """What ``job`` gives; what it refuses becomes a finding."""
@@ -77,20 +80,28 @@ class Inspection:
             self.add(f"{name} features", lambda: DiskArray(files.features, 3, "features"))
             return
         split.features = features = self.add(f"{name} features", lambda: RegionFeatures(files.features, len(texts)))
-        self.findings += caption_findings(name, files.captions, texts)
-        if features is None:
-            return
-        self.findings += self._read(f"{name} features", feature_findings(name, features, full=self.full))
-        split.positions = positions = self._positions(files, features)
-        if positions is not None:
-            self.findings += self._read(f"{name} boxes", box_findings(name, positions, features.images))
-        if files.ids is not None:
-            self.findings += id_findings(name, files.ids, features.images)
+        positions = None
+        if features is not None:
+            positions = split.positions = self._positions(files, features)
+        for finding in self._read(name, split_findings(files, texts, features, positions, full=self.full)):
+            self._note(finding, of_boxes=finding.about == f"{name} boxes")
+
+    def _note(self, finding: Finding, *, of_boxes: bool) -> None:
+        if of_boxes and finding.level == "error":
+            self.wrong_boxes += 1
+            if not self.boxes:
+                finding = replace(finding, level="warning", text=f"{finding.text}; backbone=vsrn reads no boxes")
+        self.findings.append(finding)
 
     def _positions(self, files: SplitFiles, features: RegionFeatures) -> BoxPositions | None:
         boxes, sizes = files.boxes, files.sizes
         if boxes is not None and sizes is not None:
-            return self.add(f"{files.split} boxes", lambda: BoxPositions(boxes, sizes, features))
+            try:
+                return BoxPositions(boxes, sizes, features, self.box_unit)
+            except UserError as error:
+                self._note(Finding("error", f"{files.split} boxes", str(error)), of_boxes=True)
+                return None
+        self.wrong_boxes += 1
         missing = f"{files.split}_{'boxes' if boxes is None else 'img_sizes'}.npy"
         if self.boxes:
             text = f"data folder {self.root}: {missing} is missing, which backbone=camera needs"
@@ -100,7 +111,9 @@ class Inspection:
         return None
 
     def _read(self, about: str, findings: Iterator[Finding]) -> list[Finding]:
-        return self.add(about, lambda: list(findings)) or []
+        found: list[Finding] = []
+        self.add(about, lambda: found.extend(findings))  # what came before a file that broke off stays
+        return found
 
     def together(self) -> None:
         """Check what the splits have in common."""
@@ -114,11 +127,10 @@ class Inspection:
 
     @property
     def usable_by(self) -> list[str]:
-        """Backbones for which every split has what they need."""
-        splits = self.splits.values()
-        if not splits or any(split.features is None for split in splits):
+        """Backbones that train on these splits: nothing but the boxes may be wrong for one that reads none."""
+        if not self.splits or self.errors > (self.wrong_boxes if self.boxes else 0):
             return []
-        return ["vsrn", "camera"] if all(split.positions is not None for split in splits) else ["vsrn"]
+        return ["vsrn"] if self.wrong_boxes else ["vsrn", "camera"]
 
     @property
     def errors(self) -> int:
@@ -134,6 +146,8 @@ def _captions(path: Path) -> list[str]:
         refused += refused_caption(caption) is not None
         if refused > _MOST_REFUSED:
             raise UserError(f"captions {path}: more than {_MOST_REFUSED:,} of {len(captions):,} lines are no captions")
+    if (form := distributed_form(captions)) is not None:
+        raise UserError(conversion_advice(path, form))
     if len(captions) % CAPTIONS_PER_IMAGE:
         rest = len(captions) % CAPTIONS_PER_IMAGE
         raise UserError(

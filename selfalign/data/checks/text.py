@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from selfalign.data.checks.findings import Finding, counted
-from selfalign.data.image_ids import read_image_ids
+from selfalign.data.image_ids import read_image_ids, stays_inside
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.data.text.captions import refused_caption
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 
 _MANY_WORDS = 100
 _STRANGE: dict[str, Callable[[str], object]] = {
@@ -35,6 +36,9 @@ def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator
     if refused:
         line, fault = refused[0]
         yield Finding("error", about, f"captions {path}: line {line} {fault} ({counted(len(refused), 'such line')})")
+    form = distributed_form(captions)
+    if form is not None:
+        yield Finding("error", about, conversion_advice(path, form))
     for problem, strange in _STRANGE.items():
         lines = [line for line, caption in enumerate(captions, start=1) if strange(caption)]
         if lines:
@@ -52,7 +56,7 @@ def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator
             f"captions {path}: the captions of image {alone[0]} are {CAPTIONS_PER_IMAGE} times the same "
             f"({counted(len(alone), 'such image')})",
         )
-    if not refused:
+    if not refused and form is None:
         words = sum(caption.count(" ") + 1 for caption in captions) / max(1, len(captions))
         yield Finding("ok", about, f"{len(captions):,} captions, {CAPTIONS_PER_IMAGE} an image, {words:.1f} words each")
 
@@ -83,3 +87,20 @@ def id_findings(name: str, path: Path, images: int) -> Iterator[Finding]:
         )
     if fits and not doubled:
         yield Finding("ok", about, f"{len(ids):,} ids, each once")
+
+
+def image_name_findings(name: str, path: Path) -> Iterator[Finding]:
+    """Names of photographs that stay in their folder."""
+    try:
+        names = read_image_ids(path)
+    except UserError as error:
+        yield Finding("error", f"{name} images", str(error))
+        return
+    outside = [row for row, image in enumerate(names) if not stays_inside(image)]
+    if outside:
+        yield Finding(
+            "error",
+            f"{name} images",
+            f"images {path}: row {outside[0]} names {shown(names[outside[0]])}, which leaves the photographs' folder "
+            f"({counted(len(outside), 'such row')}); names are relative and hold no ..",
+        )

@@ -1,1 +1,1 @@
-"""Other layouts and types of features → SCAN's layout, streaming and resumable."""
+"""Other layouts and types of features → SCAN's layout. Streaming and resumable: neither memory nor a kill limits it."""

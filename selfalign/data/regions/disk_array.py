@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -12,6 +13,8 @@ from numpy.lib import format as npy_format
 from selfalign.errors import UserError
 from selfalign.files.regular_files import open_regular
 
+_LONGEST_HEADER = 10_000
+"""Bytes; that of a plain array takes some hundred."""
 _FLOATS = ("float16", "float32", "float64")
 
 
@@ -109,6 +112,15 @@ class DiskArray:
         return np.frombuffer(b"".join(parts), self.dtype).reshape(len(rows), count)
 
 
+def _require_short_header(file: BinaryIO) -> None:
+    """Refuse a header that claims its length: numpy takes as much memory before it looks at it."""
+    place = file.tell()
+    length = int.from_bytes(file.read(4), "little")
+    file.seek(place)
+    if length > _LONGEST_HEADER:
+        raise ValueError(f"a header of {length:,} bytes")
+
+
 def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
     try:
         with open_regular(path, what) as file:
@@ -116,6 +128,7 @@ def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
             if version == (1, 0):
                 shape, fortran, dtype = npy_format.read_array_header_1_0(file)
             elif version == (2, 0):
+                _require_short_header(file)
                 shape, fortran, dtype = npy_format.read_array_header_2_0(file)
             else:
                 raise ValueError(f"npy version {version}")

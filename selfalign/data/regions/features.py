@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
 
 CAPTIONS_PER_IMAGE = 5
+BOX_UNITS = ("pixels", "fractions")
 _MOST_VALUES = 2**22
 """Of an image; 36 regions of 2,048 are 73,728."""
 _CHUNK_BYTES = 64 * 2**20
@@ -65,6 +66,11 @@ class RegionFeatures:
         return (images[start : start + size] for start in range(0, len(images), size))
 
     @property
+    def image_bytes(self) -> int:
+        """Size of the values of one image."""
+        return self.bytes // self.images
+
+    @property
     def bytes(self) -> int:
         """Size of the values that are read, in bytes."""
         return self.images * self.regions * self.width * self._array.dtype.itemsize
@@ -82,15 +88,18 @@ class BoxPositions:
     """Where the regions of an image are (METHOD section 3).
 
     Args:
-        boxes: (N, R, 4) ``.npy``, x1 y1 x2 y2 in pixels.
+        boxes: (N, R, 4) ``.npy``, x1 y1 x2 y2.
         sizes: (N, 2) ``.npy``, width and height of the images in pixels.
         features: of the same split.
+        unit: of the boxes on disk: ``pixels``, or ``fractions`` of the image's width and height.
 
     Raises:
         UserError: if the files do not fit the features.
     """
 
-    def __init__(self, boxes: Path, sizes: Path, features: RegionFeatures) -> None:
+    def __init__(self, boxes: Path, sizes: Path, features: RegionFeatures, unit: str = "pixels") -> None:
+        require_box_unit(unit)
+        self.unit = unit
         self.boxes = DiskArray(boxes, 3, "boxes")
         self.sizes = DiskArray(sizes, 2, "image sizes")
         repeats = {features.images: 1, CAPTIONS_PER_IMAGE * features.images: CAPTIONS_PER_IMAGE}
@@ -105,11 +114,22 @@ class BoxPositions:
     def raw(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(B, R, 4) boxes and (B, 2) sizes of ``images`` (B,), float32, in pixels."""
         boxes = self.boxes.rows(images * self._box_step).astype(np.float32, copy=False)
-        return boxes, self.sizes.rows(images * self._size_step).astype(np.float32, copy=False)
+        sizes = self.sizes.rows(images * self._size_step).astype(np.float32, copy=False)
+        return boxes * np.tile(sizes, 2)[:, None] if self.unit == "fractions" else boxes, sizes
 
     def rows(self, images: np.ndarray) -> np.ndarray:
         """(B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area."""
         return box_positions(*self.raw(images))
+
+
+def require_box_unit(unit: str) -> None:
+    """Refuse a unit of boxes that is none.
+
+    Raises:
+        UserError: naming those that there are.
+    """
+    if unit not in BOX_UNITS:
+        raise UserError(f"data.boxes: expected one of {', '.join(BOX_UNITS)}, got {shown(unit)}")
 
 
 def box_positions(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Captions and their tokens."""
+"""Captions, their words and their tokens. What tokens mean is fixed once a run and kept with its checkpoint."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.errors import UserError
 from selfalign.files.regular_files import open_regular
 
@@ -28,13 +29,16 @@ def read_captions(path: Path) -> list[str]:
 
     Raises:
         UserError: if the file is unreadable, not UTF-8, empty, has an empty caption, or holds the text of bytes
-            objects (``b'...'``), whose words would all be unknown.
+            objects (``b'...'``), whose words would all be unknown, or has another form in which captions are handed
+            out, whose names of images would be words.
     """
     captions = []
     for number, caption in enumerate(caption_lines(path), start=1):
         if (problem := refused_caption(caption)) is not None:
             raise UserError(f"captions {path}: line {number} {problem}")
         captions.append(caption)
+    if (form := distributed_form(captions)) is not None:
+        raise UserError(conversion_advice(path, form))
     return captions
 
 
@@ -51,6 +55,8 @@ def caption_lines(path: Path) -> Iterator[str]:
             if number > _MOST_LINES:
                 raise UserError(f"captions {path}: more than {_MOST_LINES:,} lines; no such file is read")
             if len(line) == _LONGEST_LINE:
+                if number == 1 and line.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+                    raise UserError(conversion_advice(path, "JSON"))
                 raise UserError(
                     f"captions {path}: line {number} has more than {_LONGEST:,} characters; expected one caption a line"
                 )
@@ -85,15 +91,19 @@ class TokenizedCaptions:
             the tokenizer's own; where plain words stand between single spaces all tokenizers agree on them.
         offsets: (M + 1,) int64, where each caption starts.
         pad_id: fills the end of a batch's shorter captions.
+        cut: (K,) int64, captions of which the tokenizer left out the end.
     """
 
     tokens: np.ndarray
     words: np.ndarray
     offsets: np.ndarray
     pad_id: int
+    cut: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
-    def pack(cls, tokens: list[list[int]], words: list[list[int]], pad_id: int) -> TokenizedCaptions:
+    def pack(
+        cls, tokens: list[list[int]], words: list[list[int]], pad_id: int, cut: Sequence[int] = ()
+    ) -> TokenizedCaptions:
         """Flat arrays from one list a caption."""
         lengths = np.fromiter((len(caption) for caption in tokens), np.int64, len(tokens))
         total = int(lengths.sum())
@@ -102,6 +112,7 @@ class TokenizedCaptions:
             np.fromiter((word for caption in words for word in caption), np.int16, total),
             np.concatenate([[0], np.cumsum(lengths)]),
             pad_id,
+            np.asarray(cut, np.int64),
         )
 
     def __len__(self) -> int:
@@ -111,6 +122,11 @@ class TokenizedCaptions:
     def lengths(self) -> np.ndarray:
         """(M,) int64 tokens of each caption."""
         return np.diff(self.offsets)
+
+    @property
+    def longest_bytes(self) -> int:
+        """Size of the longest caption in a batch."""
+        return 8 * int(self.lengths.max(initial=0))
 
     def lengths_of(self, captions: np.ndarray) -> np.ndarray:
         """(B,) int64 tokens of ``captions`` (B,)."""
@@ -128,7 +144,8 @@ class TokenizedCaptions:
     def first(self, captions: int) -> TokenizedCaptions:
         """The first ``captions`` of these."""
         end = self.offsets[captions]
-        return TokenizedCaptions(self.tokens[:end], self.words[:end], self.offsets[: captions + 1], self.pad_id)
+        cut = self.cut[self.cut < captions]
+        return TokenizedCaptions(self.tokens[:end], self.words[:end], self.offsets[: captions + 1], self.pad_id, cut)
 
     def token_of(self, caption: int, word: int) -> int | None:
         """Place in the caption of the first token of a word, ``None`` where it was cut off."""

@@ -27,7 +27,8 @@ from selfalign.files.whole_files import whole_file
 
 _WORTH_KEEPING = 50_000
 """Captions; fewer take seconds."""
-_FORMAT = 1
+_FORMAT = 2
+_ARRAYS = ("tokens", "words", "offsets", "cut")
 
 
 def kept_folder() -> Path:
@@ -42,7 +43,7 @@ def kept_tokens(tokenizer: CaptionTokenizer, captions: Sequence[str]) -> Tokeniz
     path = kept_folder() / f"tokens-{_name(captions, tokenizer.state())}.npz"
     try:
         with np.load(path, allow_pickle=False) as file:
-            return TokenizedCaptions(file["tokens"], file["words"], file["offsets"], int(file["pad_id"]))
+            return TokenizedCaptions(pad_id=int(file["pad_id"]), **{name: file[name] for name in _ARRAYS})
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         found = tokenizer.encode(captions)
     _keep(path, lambda part: _save_tokens(found, part))
@@ -74,7 +75,7 @@ def _name(captions: Sequence[str], settings: Any) -> str:
 
 def _save_tokens(tokens: TokenizedCaptions, path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, tokens=tokens.tokens, words=tokens.words, offsets=tokens.offsets, pad_id=tokens.pad_id)
+        np.savez(file, pad_id=tokens.pad_id, **{name: getattr(tokens, name) for name in _ARRAYS})
 
 
 def _keep(path: Path, write: Callable[[Path], None]) -> None:

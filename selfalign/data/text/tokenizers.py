@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -17,11 +18,17 @@ import tokenizers
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.vocabulary import END, PAD, START, UNKNOWN, Vocabulary
 from selfalign.data.text.words import split_words, with_progress
-from selfalign.errors import UserError
+from selfalign.errors import UserError, shown
+from selfalign.files.plain_values import read_json
+from selfalign.files.regular_files import read_regular
 
 _ABSURD_UNKNOWN_SHARE = 0.3
 _MOST_PIECES = 10_000
 _HUB_TIMEOUT = 10.0  # seconds
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_LARGEST_VOCABULARY = 64 * 2**20
+_LONGEST_WORD = 10_000
+"""Characters; Thai and Japanese have no spaces, and the library's 100 would make such captions unknown."""
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -113,6 +120,9 @@ class WordPieceTokenizer:
         folder = Path(source).expanduser()
         if folder.is_dir():
             os.environ.setdefault("HF_HUB_OFFLINE", "1")
+            for name in _TOKENIZER_FILES:
+                if (folder / name).is_file() and not isinstance(read_json(folder / name, "tokenizer"), dict):
+                    raise UserError(f"tokenizer {folder / name}: expected named values")
             if not (folder / "tokenizer.json").is_file() and (folder / "vocab.txt").is_file():
                 return cls(_from_vocabulary_file(folder / "vocab.txt"), maximum_length)
             source = str(folder)
@@ -122,12 +132,15 @@ class WordPieceTokenizer:
             if not folder.is_dir():
                 _reach_hub(source)
             backend = AutoTokenizer.from_pretrained(source).backend_tokenizer
-        except (OSError, ValueError, AttributeError) as error:
-            reason = str(error).strip().split("\n")[0][:160]
-            raise UserError(
-                f"tokenizer of {source!r} cannot be loaded ({reason}); if the hub is out of reach, download the model "
-                "elsewhere and pass its folder: backbone.bert.source=DIR"
-            ) from error
+        except Exception as error:  # the library raises a dozen types on files that are damaged
+            advice = (
+                "check its files, or download it again"
+                if folder.is_dir()
+                else "if the hub is out of reach, download the model elsewhere and pass its folder: "
+                "backbone.bert.source=DIR"
+            )
+            reason = str(error).strip().split("\n")[0][:160] or type(error).__name__
+            raise UserError(f"tokenizer of {source!r} cannot be loaded ({reason}); {advice}") from error
         return cls(backend.to_str(), maximum_length)
 
     @classmethod
@@ -136,16 +149,27 @@ class WordPieceTokenizer:
     ) -> WordPieceTokenizer:
         """A small vocabulary of the captions' own: every character, and the most frequent words, lower-cased.
 
-        The learner of the tokenizers library breaks ties at random, so that two runs of one seed would differ.
+        Words are counted as the finished tokenizer will see them, whatever their script. Accents and vowel signs stay:
+        without them, words of Hindi or Thai are others. The learner of the tokenizers library breaks ties at random, so
+        that two runs of one seed would differ.
         """
-        splitter = tokenizers.pre_tokenizers.BertPreTokenizer()
-        counts = Counter(word for caption in captions for word, _ in splitter.pre_tokenize_str(caption.lower()))
+        normalizer, splitter = _own_normalizer(), tokenizers.pre_tokenizers.BertPreTokenizer()
+        counts = Counter(
+            word for caption in captions for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(caption))
+        )
         characters = sorted({character for word in counts for character in word})
         pieces = [*_BERT_SPECIAL, *characters, *(f"##{character}" for character in characters)]
         words = sorted((word for word in counts if len(word) > 1), key=lambda word: (-counts[word], word))
         pieces += words[: max(0, vocabulary_size - len(pieces))]
-        vocabulary = {piece: index for index, piece in enumerate(pieces)}
-        return cls(_with_bert_frame(tokenizers.BertWordPieceTokenizer(vocabulary, lowercase=True)), maximum_length)
+        model = tokenizers.models.WordPiece(
+            {piece: index for index, piece in enumerate(pieces)},
+            unk_token="[UNK]",
+            max_input_chars_per_word=_LONGEST_WORD,
+        )
+        backend = tokenizers.Tokenizer(model)
+        backend.normalizer, backend.pre_tokenizer = normalizer, splitter
+        backend.add_special_tokens(list(_BERT_SPECIAL))
+        return cls(_with_bert_frame(backend), maximum_length)
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """See :class:`CaptionTokenizer`."""
@@ -154,6 +178,7 @@ class WordPieceTokenizer:
             [encoding.ids for encoding in encodings],
             [[-1 if word is None else word for word in encoding.word_ids] for encoding in encodings],
             self.pad_id,
+            [caption for caption, encoding in enumerate(encodings) if encoding.overflowing],
         )
 
     def words(self, caption: str) -> list[str]:
@@ -177,7 +202,7 @@ def tokenizer_from_state(state: dict[str, Any]) -> CaptionTokenizer:
         return WordTokenizer(Vocabulary.from_dict(state["vocabulary"], "vocabulary of the checkpoint"))
     if state.get("kind") == "word_pieces":
         return WordPieceTokenizer(state["backend"], state["maximum_length"])
-    raise UserError(f"tokenizer: unknown kind {state.get('kind')!r}")
+    raise UserError(f"tokenizer: unknown kind {shown(state.get('kind'))}")
 
 
 def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
@@ -211,16 +236,45 @@ def _reach_hub(name: str) -> None:
 
 
 def _from_vocabulary_file(path: Path) -> str:
+    text = read_regular(path, "tokenizer", _LARGEST_VOCABULARY)
     try:
-        pieces = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("[")]
+        pieces = [line for line in text.decode("utf-8").splitlines() if not line.startswith("[")]
         cased = any(piece != piece.lower() for piece in pieces)  # a lower-cased vocabulary has no capitals at all
-        backend = tokenizers.BertWordPieceTokenizer(str(path), lowercase=not cased, strip_accents=not cased)
-    except (OSError, TypeError, ValueError) as error:
+        accented = any(map(_has_accent, pieces))
+        said = path.with_name("tokenizer_config.json")
+        settings = read_json(said, "tokenizer") if said.is_file() else {}
+        lowercase = bool(settings.get("do_lower_case", not cased))
+        strip = settings.get("strip_accents")
+        backend = tokenizers.BertWordPieceTokenizer(
+            str(path),
+            lowercase=lowercase,
+            strip_accents=(lowercase and not accented) if strip is None else bool(strip),
+            handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
+        )
+    except UserError:
+        raise
+    except Exception as error:  # the library raises no other type
         raise UserError(f"tokenizer {path}: not a BERT vocabulary ({str(error)[:120]})") from error
     return _with_bert_frame(backend)
 
 
-def _with_bert_frame(backend: tokenizers.BertWordPieceTokenizer) -> str:
+def _has_accent(piece: str) -> bool:
+    """Whether a letter of Latin, Greek or Cyrillic has an accent, which a tokenizer that strips them never gives."""
+    return any(
+        len(parts := unicodedata.normalize("NFD", letter)) > 1 and unicodedata.category(parts[1]) == "Mn"
+        for letter in piece
+        if "\u00c0" <= letter <= "\u04ff" or "\u1e00" <= letter <= "\u1fff"
+    )
+
+
+def _own_normalizer() -> tokenizers.normalizers.Normalizer:
+    """One form for each letter, control characters out, spaces around Chinese characters, lower case."""
+    return tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.NFC(), tokenizers.normalizers.BertNormalizer(strip_accents=False, lowercase=True)]
+    )
+
+
+def _with_bert_frame(backend: tokenizers.Tokenizer | tokenizers.BertWordPieceTokenizer) -> str:
     """JSON of the backend with ``[CLS]`` and ``[SEP]`` around every caption."""
     record = json.loads(backend.to_str())
     frame = {name: backend.token_to_id(name) for name in ("[CLS]", "[SEP]")}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from selfalign.data.text.words import WordSplitter, split_words, with_progress
-from selfalign.errors import UserError
-from selfalign.files.regular_files import read_regular
+from selfalign.errors import UserError, shown
+from selfalign.files.plain_values import read_json
 from selfalign.files.whole_files import write_whole
 
 PAD, START, END, UNKNOWN = SPECIAL = ("<pad>", "<start>", "<end>", "<unk>")
@@ -31,7 +31,7 @@ class Vocabulary:
 
     def __init__(self, ids: Mapping[str, int], tokenizer: WordSplitter = "nltk_line") -> None:
         if tokenizer not in get_args(WordSplitter):
-            raise UserError(f"vocabulary: tokenizer expected one of {get_args(WordSplitter)}, got {tokenizer!r}")
+            raise UserError(f"vocabulary: tokenizer expected one of {get_args(WordSplitter)}, got {shown(tokenizer)}")
         if [ids.get(word) for word in SPECIAL] != [0, 1, 2, 3]:
             raise UserError(f"vocabulary: {' '.join(SPECIAL)} must have the ids 0 1 2 3")
         if sorted(ids.values()) != list(range(len(ids))):
@@ -82,10 +82,5 @@ class Vocabulary:
         Raises:
             UserError: if the file is missing or not a vocabulary.
         """
-        try:
-            record = json.loads(read_regular(path, "vocabulary", _LARGEST_FILE).decode("utf-8-sig"))
-        except UserError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"vocabulary {path}: not JSON in UTF-8 ({str(error)[:120]})") from error
+        record = read_json(path, "vocabulary", _LARGEST_FILE)
         return cls.from_dict(record, f"vocabulary {path}")

@@ -1,1 +1,1 @@
-"""What Lightning calls during a training run: what it keeps, says, draws and watches."""
+"""What Lightning calls during a training run. Each file is one thing that a run keeps, says, draws or watches."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import nn
 
+from selfalign.engine.callbacks.step_counter import StepCounter
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.losses.ranking import RankingLoss
 from selfalign.structures import PairBatch
@@ -33,11 +34,15 @@ class CollapseWarnings(pl.Callback):
     def __init__(self, ranking: nn.Module | None, log_every: int) -> None:
         self.ranking, self.log_every = ranking, log_every
         self._seen: dict[str, int] = {}
+        self._counter = StepCounter()
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._counter.start(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: PairBatch, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.log_every:
+        if not self._counter.has_stepped(trainer) or trainer.global_step % self.log_every:
             return
         figures = trainer.callback_metrics
         plateau = _plateau(self.ranking, batch, trainer.current_epoch)

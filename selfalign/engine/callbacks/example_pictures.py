@@ -152,7 +152,9 @@ class ExamplePictures(pl.Callback):
             return []
         regions = self.backbone.encode_images(batch.images).concepts
         similarity = (words @ regions.mT).float().cpu()  # (B, W, R)
-        positions = split.positions or BoxPositions(split.files.boxes, split.files.sizes, split.features)
+        positions = split.positions or BoxPositions(
+            split.files.boxes, split.files.sizes, split.features, split.box_unit
+        )
         boxes, sizes = positions.raw(rows // CAPTIONS_PER_IMAGE)
         shares = boxes / np.tile(sizes, 2)[:, None]  # (B, R, 4)
         return [

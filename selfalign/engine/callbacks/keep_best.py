@@ -26,6 +26,8 @@ class KeepBest(pl.Callback):
         self.score: float | None = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
         score = float(trainer.callback_metrics[self.figure])
         if self.score is None or score > self.score:
             self.score = score

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from selfalign.engine.callbacks.step_counter import StepCounter
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.processes.exchange import current
 
@@ -36,10 +37,13 @@ class KeepLast(pl.Callback):
         self._loud = (validate_every, log_every)
         self.step: int | None = None
         self._random: dict[str, torch.Tensor] | None = None
+        self._counter = StepCounter()
+        self._stepped = False
 
     def can_save(self, trainer: pl.Trainer) -> bool:
-        """Whether this step is one that :meth:`save` may follow."""
-        return self._is_quiet(trainer.global_step) and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        """Whether this step is one that :meth:`save` may follow; gradients that only add up are in no checkpoint."""
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        return self._stepped and self._is_quiet(trainer.global_step) and not last and not trainer.should_stop
 
     def save(self, trainer: pl.Trainer) -> None:
         """Save, unless this very step is saved already; every process has to call it."""
@@ -54,10 +58,10 @@ class KeepLast(pl.Callback):
         return all(step % interval for interval in self._loud)
 
     def _is_due(self, trainer: pl.Trainer, batch: int) -> bool:
-        step = trainer.global_step
-        if batch == 0 or step - (self.step or 0) >= self.every:
+        step, batches_a_step = trainer.global_step, trainer.accumulate_grad_batches
+        if batch < batches_a_step or step - (self.step or 0) >= self.every:
             return True
-        left = int(trainer.num_training_batches) - batch - 1
+        left = -(-(int(trainer.num_training_batches) - batch - 1) // batches_a_step)
         interval = self._loud[0]
         loud = min(step - step % interval + interval, step + left)
         return not any(self._is_quiet(later) for later in range(step + 1, loud))
@@ -65,8 +69,12 @@ class KeepLast(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self._stepped = self._counter.has_stepped(trainer)
         if self.can_save(trainer) and self._is_due(trainer, batch_idx):
             self.save(trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._counter.start(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.save(trainer)

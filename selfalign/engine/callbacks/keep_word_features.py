@@ -1,21 +1,25 @@
-"""Encodes the captions of training and validation with a frozen BERT once, before the first step."""
+"""Encodes captions with a frozen BERT once, before the first step and before the test."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from selfalign.backbones.camera import Camera
+from selfalign.backbones.linear import LinearTwoTower
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.word_features import WordFeatures, write_word_features
 from selfalign.engine.callbacks.terminal import tell
+from selfalign.errors import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,10 +38,8 @@ class KeepWordFeatures(pl.Callback):
         self.bert, self.data, self.folder = bert, data, folder
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage != "fit":
-            return
         weights = _digest_of(self.bert)
-        for role in ("train", "val"):
+        for role in {"fit": ("train", "val"), "test": ("test",)}.get(stage, ()):
             captions = self.data.split(role).captions
             path = self.folder / f"words-{_name(weights, captions)}.npy"
             if trainer.is_global_zero and not path.is_file():
@@ -59,6 +61,25 @@ class KeepWordFeatures(pl.Callback):
 
         write_word_features(path, captions, bert.config.hidden_size, encode)
         bert.train(trained)
+
+
+def kept_word_features(config: Mapping[str, Any], module: Any, data: RetrievalDataModule) -> list[KeepWordFeatures]:
+    """What ``backbone.bert.cache`` of a configuration asks for.
+
+    Raises:
+        UserError: if BERT's outputs are not the same every time.
+    """
+    bert = config["backbone"].get("bert") or {}
+    if bert.get("cache") is None:
+        return []
+    if not bert.get("frozen", True) or bert.get("dropout", False) or config["padding"] != "masked":
+        raise UserError(
+            "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
+            "otherwise BERT's outputs differ from step to step"
+        )
+    if not isinstance(module.backbone, Camera | LinearTwoTower):
+        raise UserError("backbone.bert.cache: expected backbone=camera or backbone=linear_bert")
+    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]
 
 
 def _digest_of(bert: PreTrainedModel) -> bytes:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from selfalign.engine.callbacks.step_counter import StepCounter
 from selfalign.functional.masking import real_rows
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.processes.exchange import current
@@ -56,6 +57,7 @@ class PrototypeUse(pl.Callback):
         self._hook: RemovableHandle | None = None
         self._due = False
         self._counts: Tensor | None = None
+        self._counter = StepCounter()
         self._window: deque[Tensor] = deque(maxlen=_WINDOW)
 
     def state_dict(self) -> dict[str, Any]:
@@ -74,17 +76,22 @@ class PrototypeUse(pl.Callback):
             self._hook.remove()
             self._hook = None
 
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._counter.start(trainer)
+
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self._due = (trainer.global_step + 1) % self.every == 0
 
     def _observe(self, loss: ConceptAlignmentLoss, inputs: tuple[Any, ...], _: Tensor) -> None:
         if self._due:
             words, mask = inputs[1:3]
-            self._counts = prototype_histogram(words, mask, loss.prototypes)
+            counts = prototype_histogram(words, mask, loss.prototypes)
+            self._counts = counts if self._counts is None else self._counts + counts  # over the batches of a step
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        if self._counts is None:
+        stepped = self._counter.has_stepped(trainer)
+        if self._counts is None or not stepped:
             return
         counts = current().sum(self._counts).cpu()
         self._counts = None

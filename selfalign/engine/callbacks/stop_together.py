@@ -49,7 +49,8 @@ class StopTogether(pl.Callback):
         self._unsaved += 1
         if savable:
             self.last.save(trainer)
-        if savable or self._unsaved > _PATIENCE:  # epochs of one step have none that can be saved
+        patience = _PATIENCE * trainer.accumulate_grad_batches
+        if savable or self._unsaved > patience:  # epochs of one step have none that can be saved
             raise KeyboardInterrupt
 
     def on_validation_batch_end(self, *_: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from selfalign.console import printable, say
+from selfalign.console import say
+from selfalign.errors import visible
 
 
 def tell(trainer: pl.Trainer, line: str) -> None:
@@ -12,6 +13,6 @@ def tell(trainer: pl.Trainer, line: str) -> None:
     if not trainer.is_global_zero:
         return
     if trainer.progress_bar_callback is not None:
-        trainer.progress_bar_callback.print(printable(line))
+        trainer.progress_bar_callback.print(visible(line))
     else:
         say(line)

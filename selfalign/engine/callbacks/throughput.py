@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from selfalign.engine.callbacks.step_counter import StepCounter
 from selfalign.structures import PairBatch
 
 
@@ -24,6 +25,10 @@ class Throughput(pl.Callback):
         self._pairs = 0
         self._seconds = 0.0
         self._since: float | None = None
+        self._counter = StepCounter()
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._counter.start(trainer)
 
     def on_train_batch_start(self, *_: Any) -> None:
         if self._since is None:
@@ -33,7 +38,7 @@ class Throughput(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: PairBatch, batch_idx: int
     ) -> None:
         self._pairs += sum(batch.rows or (len(batch.images.ids),))
-        if trainer.global_step % self.every:
+        if not self._counter.has_stepped(trainer) or trainer.global_step % self.every:
             return
         self._pause()
         self._since = time.perf_counter()

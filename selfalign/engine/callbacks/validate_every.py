@@ -6,6 +6,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from selfalign.engine.callbacks.step_counter import StepCounter
+
 
 class ValidateEvery(pl.Callback):
     """Lightning's own interval counts within an epoch and forgets the epoch's end; this one does both.
@@ -18,8 +20,12 @@ class ValidateEvery(pl.Callback):
         if steps < 1:
             raise ValueError(f"validate_every: expected at least 1 step, got {steps}")
         self.steps = steps
+        self._counter = StepCounter()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         # Lightning asks right after this hook; an infinite interval leaves only the epoch's end.
-        due = trainer.global_step % self.steps == 0
+        due = self._counter.has_stepped(trainer) and trainer.global_step % self.steps == 0
         trainer.val_check_batch = 1 if due else float("inf")
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self._counter.start(trainer)

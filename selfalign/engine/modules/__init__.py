@@ -1,1 +1,1 @@
-"""The LightningModules: towers and losses in training, recall in validation."""
+"""The LightningModules: towers and losses in training, recall in validation. ``retrieval`` is what both share."""

@@ -1,21 +1,14 @@
-"""CAMERA's LightningModule: the shared one plus the diversity loss."""
+"""CAMERA's LightningModule."""
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.processes.exchange import Shares
-from selfalign.structures import CaptionEncoding, ImageEncoding, PairBatch
 
 
 class CameraModule(RetrievalModule):
-    """CAMERA with or without SelfAlign; ``losses["diversity"]`` keeps the views of an image apart."""
+    """CAMERA with or without SelfAlign; see :class:`RetrievalModule`, which any model has.
 
-    def loss_terms(
-        self, batch: PairBatch, images: ImageEncoding, captions: CaptionEncoding, shares: Shares
-    ) -> dict[str, Tensor]:
-        terms = super().loss_terms(batch, images, captions, shares)
-        if "diversity" in self.losses:
-            terms["diversity"] = shares.of_sum(self.losses["diversity"](images.region_weights))
-        return terms
+    ``CameraModule.load_from_checkpoint("best.ckpt")`` refuses checkpoints of another backbone.
+    """
+
+    backbone_name = "camera"

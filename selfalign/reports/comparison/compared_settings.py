@@ -12,17 +12,10 @@ import numpy as np
 from selfalign.errors import UserError
 from selfalign.reports.leaderboard.leaderboard_table import short_key, short_value
 from selfalign.reports.leaderboard.standings import NOT_GIVEN, flat
+from selfalign.runs.labels import loss_name
 from selfalign.runs.reading import Run
 from selfalign.settings import is_in_name, matters
 
-LOSSES = {  # towers, concept alignment, context alignment
-    ("original", False, False): "baseline",
-    ("selfalign", True, True): "selfalign",
-    ("selfalign", True, False): "concept",
-    ("selfalign", False, True): "context",
-    ("selfalign", False, False): "baseline towers=selfalign",
-}
-"""Names of ``configs/loss`` by what they build."""
 _WEIGHTS = ("loss.concept.weight", "loss.context.weight")
 
 
@@ -52,12 +45,8 @@ class ComparedSetting:
 
 def model_name(model: Mapping[str, Any]) -> str:
     """Backbone and loss of a configuration, as ``camera selfalign``."""
-    loss = model["loss"]
     try:
-        terms = {term: float(loss[term]["weight"]) > 0 for term in ("concept", "context")}
-        known = LOSSES.get((loss["towers"], *terms.values()))
-        other = "+".join(term for term, used in terms.items() if used) + f" towers={loss['towers']}"
-        return f"{model['backbone']['name']} {known or other}"
+        return f"{model['backbone']['name']} {loss_name(model['loss'])}"
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"configuration: names no backbone and loss ({type(error).__name__}: {error})") from error
 

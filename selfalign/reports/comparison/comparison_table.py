@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from selfalign.reports.columns import columns
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
 from selfalign.reports.leaderboard.standings import Spread
 from selfalign.runs.reading import RSUM
@@ -16,7 +17,7 @@ _MOST_KEYS = 8
 
 def text(comparison: Comparison) -> str:
     """For a terminal."""
-    lines = [_title(comparison), "", *aligned([_HEADER, *map(_row, comparison.summaries)]), ""]
+    lines = [_title(comparison), "", *columns([_HEADER, *map(_row, comparison.summaries)]), ""]
     if comparison.differences:
         lines += [f"against {comparison.baseline.name}:", ""]
         for one in comparison.differences:
@@ -155,18 +156,6 @@ def probability(name: str, value: float) -> str:
     if not name:
         return "<0.001" if value < 0.001 else shown
     return f"{name} < 0.001" if value < 0.001 else f"{name} = {shown}"
-
-
-def aligned(rows: Sequence[Sequence[str]], *, left: bool = False) -> list[str]:
-    """Rows in columns; all but the first from the right, where figures are, unless ``left``."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if left or not place else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,1 +1,1 @@
-"""The settings of a sweep, ranked by validation: rows, table, picture."""
+"""The settings of a sweep, ranked by validation: rows, table, picture. ``standings`` is the entry."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfalign.files.whole_files import whole_file
+from selfalign.reports.columns import columns
 from selfalign.reports.leaderboard.standings import SELECTION, Leaderboard, Spread
 from selfalign.runs.results import RECALLS
 
@@ -51,7 +52,7 @@ def table(board: Leaderboard) -> str:
         rows.append([*start, str(setting.selection), str(setting.figures["rsum"]), *recalls])
         if setting.trouble:
             rows[-1].append(setting.trouble)
-    return "\n".join([*_caption(board), *_columns(rows, len(header))])
+    return "\n".join([*_caption(board), *_lines(rows, len(header))])
 
 
 def _caption(board: Leaderboard) -> list[str]:
@@ -73,15 +74,12 @@ def _caption(board: Leaderboard) -> list[str]:
     return [*lines, ""]
 
 
-def _columns(rows: Sequence[Sequence[str]], figures: int) -> list[str]:
+def _lines(rows: Sequence[Sequence[str]], figures: int) -> list[str]:
     """Rows in columns of one width; what a row says beyond its figures, or instead of them, is not aligned."""
-    aligned = [row[:figures] if len(row) >= figures else row[:-1] for row in rows]
-    widths = [max(len(row[i]) for row in aligned if i < len(row)) for i in range(figures)]
-    lines = []
-    for row, cells in zip(rows, aligned, strict=True):
-        padded = [cell.rjust(widths[i]) for i, cell in enumerate(cells)]
-        lines.append("  ".join([*padded, *row[len(cells) :]]).rstrip())
-    return lines
+    cells = [row[:figures] if len(row) >= figures else row[:-1] for row in rows]
+    shown = columns(cells, left=0)
+    ends = ["  ".join(["", *row[len(own) :]]) for row, own in zip(rows, cells, strict=True)]
+    return [(line + end).rstrip() for line, end in zip(shown, ends, strict=True)]
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:

@@ -177,7 +177,6 @@ def test_options_beside_the_published_ones_compute_what_one_process_does(
     pool: Pool, scan_folder: Path, name: str
 ) -> None:
     backbone, terms, options = OPTIONS[name]
-    options = (*options, "loss.context.weight=0")
     expected = train_two_steps(scan_folder, backbone, terms, True, True, None, options)
     for found in pool(train_two_steps, scan_folder, backbone, terms, True, True, None, options):
         assert largest_error(found, expected) < 1e-10

@@ -27,7 +27,7 @@ PASSES: Passes = {
     "image tower": lambda module, batch: module.backbone.encode_images(batch.images).embedding.views,
     "text tower": lambda module, batch: module.backbone.encode_captions(batch.captions).embedding.vector,
     "BERT": lambda module, batch: module.backbone.text_tower.words(batch.captions, only_real=True),
-    "captioner": lambda module, batch: module.losses["captioning"](
+    "captioner": lambda module, batch: module.losses["captioning"].logits(
         module.backbone.encode_images(batch.images).graph.detach(), batch.captions.tokens, batch.captions.mask
     ),
 }

@@ -12,7 +12,7 @@ import torch
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.engine.building import build_data, build_module, build_tokenizer, rebuild_module
 from selfalign.engine.callbacks.validate_every import ValidateEvery
-from selfalign.engine.modules.retrieval import RetrievalModule, cosine_shares
+from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.processes.exchange import ALONE, Shares
 from selfalign.runs.checkpoint import read_checkpoint
 from tests.configs.test_composition import TINY, composed
@@ -140,24 +140,3 @@ def test_a_hard_negative_warm_up_counts_all_negatives_first(scan_folder: Path) -
     similarity, ids = torch.rand(6, 6), torch.arange(6)
     ranking = module.losses["ranking"]
     assert ranking(similarity, ids, 0) > ranking(similarity, ids, 1)
-
-
-def test_the_table_of_word_vectors_may_learn_faster_than_the_rest(scan_folder: Path) -> None:
-    module, _ = built(scan_folder, "training.word_table_rate=10", "training.learning_rate=0.01", backbone="vsrn")
-    optimizer = module.configure_optimizers()["optimizer"]
-    rest, table = optimizer.param_groups
-    assert [values is module.backbone.word_table() for values in table["params"]] == [True]
-    assert (rest["lr"], table["lr"]) == (0.01, pytest.approx(0.1))
-    assert len(rest["params"]) + 1 == sum(values.requires_grad for values in module.parameters())
-    module, _ = built(scan_folder, backbone="vsrn")
-    assert len(module.configure_optimizers()["optimizer"].param_groups) == 1
-
-
-def test_the_cosine_rises_falls_and_ends_at_a_hundredth(scan_folder: Path) -> None:
-    share = cosine_shares(total=100, warm_up=4)
-    assert [share(step) for step in range(5)] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
-    assert share(52) == pytest.approx(0.505)
-    assert share(100) == share(150) == pytest.approx(0.01)
-    module, data = built(scan_folder, "training.cosine=true", "training.warm_up=2", backbone="vsrn")
-    trainer(scan_folder, epochs=2).fit(module, data)
-    assert module.optimizers().param_groups[0]["lr"] == pytest.approx(0.01 * module.optimisation.learning_rate)

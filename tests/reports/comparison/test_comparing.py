@@ -21,6 +21,7 @@ from selfalign.metrics.protocols import evaluate
 from selfalign.reports.comparison.comparing import FIGURES, Comparison, compare
 from selfalign.reports.comparison.comparison_table import markdown, probability, sentence, signed, span, text
 from selfalign.reports.comparison.latex_table import latex
+from selfalign.reports.comparison.resampling import bootstrap, holm, interval
 from selfalign.runs.ranks_file import NAME
 from selfalign.runs.reading import read_run, read_runs
 from selfalign.runs.results import RECALLS
@@ -311,3 +312,33 @@ def test_the_command_ends_a_mistake_in_one_line_and_a_failure(tmp_path: Path) ->
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"error: run {tmp_path / 'nowhere'}: no such folder"]
+
+
+def test_p_values_of_several_settings_are_corrected_by_holm(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / str(width), f"backbone.width={width}", signal=0.6 + gain, seed=1)
+        for width, gain in ((64, 0.0), (128, 0.02), (256, 0.03), (512, 0.04))
+    ]
+    found = compare(read_runs(folders), draws=2000).differences
+    assert len(found) == 3
+    assert [one.corrected for one in found] == holm([one.p for one in found])
+    assert any(one.corrected > one.p for one in found)
+
+
+def test_an_interval_is_that_of_paired_draws_of_the_same_images(folders: list[Path], compared: Comparison) -> None:
+    (difference,) = compared.differences
+    settings = [difference.setting, difference.baseline]
+    captions = read_runs(folders)[0].captions_per_image
+    order = [summary.setting for summary in compared.summaries]
+    drawn = bootstrap([setting.hits for setting in order], captions, 2000, 0)
+    one, other = (drawn[[s.name for s in order].index(setting.name)][:, -1] for setting in settings)
+    assert difference.interval == interval(one - other)
+    unpaired = interval(one - np.random.default_rng(0).permutation(other))
+    width = difference.interval[1] - difference.interval[0]
+    assert unpaired[1] - unpaired[0] > 1.05 * width
+
+
+def test_the_learning_rate_makes_a_setting(tmp_path: Path) -> None:
+    same = write_run(tmp_path / "same", seed=8)
+    other = write_run(tmp_path / "rate", "training.learning_rate=0.007", seed=9)
+    assert len(compare(read_runs([same, other]), draws=1000).summaries) == 2

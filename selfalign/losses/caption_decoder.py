@@ -34,7 +34,7 @@ class RegionCaptioner(nn.Module):
         self.dropout = nn.Dropout(dropout)
         nn.init.xavier_normal_(self.output.weight)
 
-    def forward(self, graph: Tensor, words: Tensor, counted: Tensor) -> Tensor:
+    def logits(self, graph: Tensor, words: Tensor, counted: Tensor) -> Tensor:
         """Scores of the next word after the given ones, where they are wanted.
 
         Args:
