@@ -109,7 +109,7 @@ class LossTerm:
             raise ValueError(f"reduction: {type(self.loss).__name__} reads {own[0]}; expected it to say mean or sum")
         if own and (reduction == "shared") != ("shares" in self.reads):
             raise ValueError(
-                f"reduction: {type(self.loss).__name__}: expected shared where it reads shares, only there"
+                f"reduction: {type(self.loss).__name__}: expected shared where it reads shares"
             )
 
     def of(self, step: Step) -> Tensor:
