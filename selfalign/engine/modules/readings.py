@@ -108,9 +108,7 @@ class LossTerm:
         if own and reduction not in ("mean", "sum", "shared"):
             raise ValueError(f"reduction: {type(self.loss).__name__} reads {own[0]}; expected it to say mean or sum")
         if own and (reduction == "shared") != ("shares" in self.reads):
-            raise ValueError(
-                f"reduction: {type(self.loss).__name__}: expected shared where it reads shares"
-            )
+            raise ValueError(f"reduction: {type(self.loss).__name__}: expected shared where it reads shares")
 
     def of(self, step: Step) -> Tensor:
         """Before its weight: what this process contributes, see :class:`selfalign.processes.exchange.Shares`."""
