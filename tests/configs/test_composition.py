@@ -129,7 +129,7 @@ def test_a_tuned_recipe_is_there_for_every_pair(backbone: str, data: str, tmp_pa
     root = write_scan_folder(tmp_path / "d", {"train": 3})
     choices = (f"backbone={backbone}", f"data={data}", "recipe=tuned", "loss=infonce")
     config = composed(*choices, f"data.root={root}", "backbone.width=8", *TINY[backbone])
-    assert (config["backbone"]["image_pooling"], config["scheduler"]["name"]) == ("mean", "cosine")
+    assert (config["backbone"]["norm_axis"], config["scheduler"]["name"]) == ("none", "cosine")
     assert set(build_all(config).losses) == {"ranking"}
 
 
