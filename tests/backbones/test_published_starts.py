@@ -14,6 +14,7 @@ from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.vsrn import Vsrn, VsrnImageTower
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
+from selfalign.losses.caption_decoder import RegionCaptioner
 from selfalign.structures import ContextEncoding, ImageBatch
 
 
