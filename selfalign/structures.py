@@ -110,13 +110,17 @@ class AlignmentBatch(TensorRecord):
         pairs: the B pairs.
         rows: (K,) int64, pair of each annotated word.
         words: (K,) int64, position of the word in the caption's tokens.
+        phrases: (K, W) bool, true at the tokens of the word and of what is said of it before it.
         correct: (K, R) bool, true where a region overlaps a true box of the word.
+        centred: (K, R) bool, true where a region's centre lies in a true box of the word.
     """
 
     pairs: PairBatch
     rows: Tensor
     words: Tensor
+    phrases: Tensor
     correct: Tensor
+    centred: Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -18,6 +18,16 @@ from selfalign.structures import (
 
 Padding = Literal["masked", "paper"]
 Towers = Literal["selfalign", "original"]
+
+
+def require_one_of(name: str, value: str, choices: Any) -> None:
+    """Refuse a ``value`` that is none of the ``choices`` of a ``Literal``.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if value not in get_args(choices):
+        raise ValueError(f"{name}: expected one of {', '.join(get_args(choices))}, got {value!r}")
 
 
 class TwoTower(nn.Module):
@@ -37,12 +47,8 @@ class TwoTower(nn.Module):
 
     def __init__(self, *, padding: Padding, towers: Towers, context: bool) -> None:
         super().__init__()
-        for name, value, allowed in (
-            ("padding", padding, get_args(Padding)),
-            ("towers", towers, get_args(Towers)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+        require_one_of("padding", padding, Padding)
+        require_one_of("towers", towers, Towers)
         if context and towers == "original":
             raise ValueError("towers: expected 'selfalign' for a context head, got 'original'")
         self.padding = padding

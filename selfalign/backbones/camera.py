@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from selfalign.backbones.base import Padding, Towers, TwoTower
+from selfalign.backbones.base import Padding, Towers, TwoTower, require_one_of
 from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
+from selfalign.backbones.concept_heads import Concepts, WordConvolution
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context
 from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
+from selfalign.backbones.pooling.base import Pooling
+from selfalign.backbones.pooling.mean import MeanPooling
 from selfalign.backbones.view_summary import ViewSummary
 from selfalign.functional.masking import RealRows
-from selfalign.functional.normalize import l2_normalize
+from selfalign.functional.normalize import NormAxis, l2_normalize, normalize_along
 from selfalign.structures import (
     CaptionBatch,
     CaptionEmbedding,
@@ -41,32 +44,61 @@ class CameraImageTower(nn.Module):
         views: V.
         dropout: probability in the gated attention.
         context: build the context head.
+        pooling: one view, made by it, in place of the published summary of V.
+        norm_axis: axis of the norms after the projection and before the summary, over regions as published.
+        zero_start: see :class:`GatedSelfAttention`.
+        concepts: see :data:`Concepts`.
     """
 
-    def __init__(self, *, region_width: int, width: int, heads: int, views: int, dropout: float, context: bool) -> None:
+    def __init__(
+        self,
+        *,
+        region_width: int,
+        width: int,
+        heads: int,
+        views: int,
+        dropout: float,
+        context: bool,
+        pooling: Pooling | None = None,
+        norm_axis: NormAxis = "regions",
+        zero_start: bool = False,
+        concepts: Concepts = "shared",
+    ) -> None:
         super().__init__()
         self.project = xavier_linear(region_width, width)
         self.position = nn.Linear(_POSITION_WIDTH, width)
-        self.attention = GatedSelfAttention(width, heads, dropout)
-        self.summary = ViewSummary(width, views)
+        self.attention = GatedSelfAttention(width, heads, dropout, zero_start=zero_start)
+        self.summary = ViewSummary(width, views) if pooling is None else None
+        self.pooling = pooling
+        self.norm_axis = norm_axis
+        self.concept = None if concepts == "shared" else nn.Linear(region_width, width)
         self.context = ContextHead(width) if context else None
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         if batch.positions is None:
             raise ValueError("positions: expected (B, R, 6) box positions for CAMERA, got None")
-        regions = self.project(batch.regions.to(self.project.weight.dtype))
-        regions = l2_normalize(regions, dim=1)  # (B, R, D), over regions as published
+        raw = batch.regions.to(self.project.weight.dtype)
+        regions = normalize_along(self.project(raw), self.norm_axis)  # (B, R, D)
         positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
         rows = RealRows(regions.shape[:2], None)
         attended = self.attention(rows.take(regions * positions), residual=rows.take(regions), rows=rows)  # (B·R, D)
-        views, scores = self.summary(l2_normalize(rows.put(attended), dim=1))
+        views, scores = self._views(attended, rows)
         context = self.context(attended, rows) if self.context is not None else None
         return ImageEncoding(
             embedding=ImageEmbedding(views, image_context(context)),
-            concepts=l2_normalize(regions, dim=-1),
+            concepts=l2_normalize(regions if self.concept is None else self.concept(raw), dim=-1),
             context=context,
             region_weights=scores,
         )
+
+    def _views(self, attended: Tensor, rows: RealRows) -> tuple[Tensor, Tensor | None]:
+        """Views (B, V, D) and, of the published summary, their scores (B, R, V)."""
+        regions = normalize_along(rows.put(attended), self.norm_axis)
+        if self.summary is not None:
+            return self.summary(regions)
+        if self.pooling is None:
+            raise ValueError("pooling: expected one where there is no published summary")
+        return l2_normalize(self.pooling(rows.take(regions), rows), dim=-1)[:, None], None
 
 
 class CameraTextTower(nn.Module):
@@ -81,6 +113,11 @@ class CameraTextTower(nn.Module):
         dropout: probability in the gated attention and in the MLP.
         word_norm: Xavier start of the mapping and ``norm_R`` over words after it (SelfAlign's tower).
         context: build the context head.
+        pooling: in place of the published mean over words.
+        norm_axis: axis of SelfAlign's norm after the mapping, over words as published.
+        zero_start: the BatchNorms of attention and MLP start at weight 0: both start as their residuals alone.
+        concepts: see :data:`Concepts`.
+        window: words of BERT see this many neighbours on each side; ``None`` for all.
     """
 
     bert: PreTrainedModel
@@ -96,21 +133,37 @@ class CameraTextTower(nn.Module):
         dropout: float,
         word_norm: bool,
         context: bool,
+        pooling: Pooling | None = None,
+        norm_axis: NormAxis = "regions",
+        zero_start: bool = False,
+        concepts: Concepts = "shared",
+        window: int | None = None,
     ) -> None:
         super().__init__()
+        if window is not None and window < 1:
+            raise ValueError(f"window: expected at least 1 neighbour, got {window}")
         self.bert = bert
         self.bert_frozen = bert_frozen
         self.bert_dropout = bert_dropout
         bert.requires_grad_(not bert_frozen)
         bert_width = bert.config.hidden_size
         self.project = xavier_linear(bert_width, width) if word_norm else nn.Linear(bert_width, width)
-        self.word_norm = word_norm
-        self.attention = GatedSelfAttention(width, heads, dropout)
+        self.norm_axis: NormAxis = norm_axis if word_norm else "none"
+        self.window = window
+        self.pooling = pooling or MeanPooling()
+        self.attention = GatedSelfAttention(width, heads, dropout, zero_start=zero_start)
         self.expand = nn.Linear(width, width)
         self.contract = LinearBeforeNorm(width, width)
         self.norm = BatchNorm(width)
+        if zero_start:
+            nn.init.zeros_(self.norm.weight)
         self.dropout = nn.Dropout(dropout)
         self.context = ContextHead(width) if context else None
+        self.concept: nn.Module | None = None
+        if concepts == "linear":
+            self.concept = nn.Linear(bert_width, width)
+        elif concepts == "convolution":
+            self.concept = WordConvolution(bert.get_input_embeddings().weight.shape[1], width)
 
     def train(self, mode: bool = True) -> CameraTextTower:
         super().train(mode)
@@ -140,14 +193,26 @@ class CameraTextTower(nn.Module):
         return nn.functional.pad(encoded, (0, 0, 0, batch.tokens.shape[1] - width))
 
     def _encoded(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        return self.bert(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        seen = mask.long()
+        if self.window is not None:
+            seen = neighbours(mask, self.window, self.project.weight.dtype)
+        return self.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
+
+    def _concepts(self, tokens: Tensor, encoded: Tensor, words: Tensor, rows: RealRows) -> Tensor:
+        """(B, W, D) words of the concept level, from BERT's (K, E) and the mapped ones (B, W, D)."""
+        if self.concept is None:
+            return words
+        if not isinstance(self.concept, WordConvolution):
+            return rows.put(self.concept(encoded))
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
+            vectors = self.bert.get_input_embeddings()(tokens)
+        return rows.put(self.concept(rows.take(vectors), rows))
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means, statistics and attention see the words in ``countable`` (B, W), ``None`` for all."""
         rows = RealRows(batch.tokens.shape, countable)
-        words = rows.put(self.project(rows.take(self.words(batch, only_real=countable is not None))))  # (B, W, D)
-        if self.word_norm:
-            words = l2_normalize(words, dim=1)  # over words, as published
+        encoded = rows.take(self.words(batch, only_real=countable is not None))  # (K, E)
+        words = normalize_along(rows.put(self.project(encoded)), self.norm_axis)  # (B, W, D)
         real = rows.take(words)  # (K, D)
         attended = self.attention(real, residual=real, rows=rows)  # (K, D)
         update = self.contract(self.dropout(torch.relu(self.expand(attended))))
@@ -155,13 +220,27 @@ class CameraTextTower(nn.Module):
         context = self.context(attended, rows) if self.context is not None else None
         return CaptionEncoding(
             embedding=CaptionEmbedding(
-                l2_normalize(rows.mean(enriched), dim=-1),
+                l2_normalize(self.pooling(enriched, rows), dim=-1),
                 caption_context(context),
             ),
-            concepts=l2_normalize(words, dim=-1),
+            concepts=l2_normalize(self._concepts(batch.tokens, encoded, words, rows), dim=-1),
             mask=batch.mask,
             context=context,
         )
+
+
+def neighbours(mask: Tensor, window: int, kind: torch.dtype) -> Tensor:
+    """(B, 1, W, W) to add to attention scores: 0 where a word sees another, else the least number.
+
+    Args:
+        mask: (B, W) bool, real words.
+        window: how many neighbours on each side a word sees.
+        kind: of the scores.
+    """
+    places = torch.arange(mask.shape[1], device=mask.device)
+    near = (places[:, None] - places[None, :]).abs() <= window  # (W, W)
+    unseen = ~(near & mask[:, None, None, :])
+    return torch.zeros(unseen.shape, dtype=kind, device=mask.device).masked_fill(unseen, torch.finfo(kind).min)
 
 
 class Camera(TwoTower):
@@ -176,6 +255,12 @@ class Camera(TwoTower):
         heads: heads of the gated attention.
         views: V.
         dropout: probability outside BERT, 0 as published.
+        image_pooling: one view made by it; ``None`` for the published V views.
+        text_pooling: of words; ``None`` for the published mean.
+        norm_axis: axis of every norm over regions, and of SelfAlign's over words.
+        zero_start: BatchNorms of residual branches start at weight 0, not at 1 as published.
+        concepts: see :data:`Concepts`.
+        bert_window: words of BERT see this many neighbours on each side; ``None`` for all.
         padding, towers, context: see :class:`TwoTower`.
     """
 
@@ -192,14 +277,31 @@ class Camera(TwoTower):
         heads: int = 64,
         views: int = 12,
         dropout: float = 0.0,
+        image_pooling: Pooling | None = None,
+        text_pooling: Pooling | None = None,
+        norm_axis: NormAxis = "regions",
+        zero_start: bool = False,
+        concepts: Concepts = "shared",
+        bert_window: int | None = None,
         padding: Padding = "masked",
         towers: Towers = "selfalign",
         context: bool = True,
     ) -> None:
         super().__init__(padding=padding, towers=towers, context=context)
+        require_one_of("norm_axis", norm_axis, NormAxis)
+        require_one_of("concepts", concepts, Concepts)
         self.width = width
         self.image_tower = CameraImageTower(
-            region_width=region_width, width=width, heads=heads, views=views, dropout=dropout, context=context
+            region_width=region_width,
+            width=width,
+            heads=heads,
+            views=views,
+            dropout=dropout,
+            context=context,
+            pooling=image_pooling,
+            norm_axis=norm_axis,
+            zero_start=zero_start,
+            concepts=concepts,
         )
         self.text_tower = CameraTextTower(
             bert=bert,
@@ -210,4 +312,9 @@ class Camera(TwoTower):
             dropout=dropout,
             word_norm=towers == "selfalign",
             context=context,
+            pooling=text_pooling,
+            norm_axis=norm_axis,
+            zero_start=zero_start,
+            concepts=concepts,
+            window=bert_window,
         )

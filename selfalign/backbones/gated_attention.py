@@ -17,9 +17,10 @@ class GatedSelfAttention(nn.Module):
         width: D, a multiple of ``heads``.
         heads: number of heads, 64 as published.
         dropout: probability, on the layer's output.
+        zero_start: the BatchNorm starts at weight 0, so that the layer starts as its residual alone.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, *, zero_start: bool = False) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"heads: expected a divisor of the width {width}, got {heads}")
@@ -32,6 +33,8 @@ class GatedSelfAttention(nn.Module):
         self.gate_key = nn.Linear(head_width, head_width)
         self.gate = nn.Linear(head_width, 2 * head_width)
         self.norm = BatchNorm(width)
+        if zero_start:
+            nn.init.zeros_(self.norm.weight)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Tensor, residual: Tensor, rows: RealRows) -> Tensor:
@@ -55,10 +58,19 @@ class GatedSelfAttention(nn.Module):
             """(K, heads, d) → (B, heads, n, d)."""
             return rows.put(values.flatten(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-        attended = nn.functional.scaled_dot_product_attention(
-            by_head(query * query_gate),
-            by_head(key * key_gate),
-            by_head(value),
-            attn_mask=None if rows.mask is None else rows.mask[:, None, None, :],
-        )
+        mask = None if rows.mask is None else rows.mask[:, None, None, :]
+        attended = attention(by_head(query * query_gate), by_head(key * key_gate), by_head(value), mask)
         return rows.take(attended.transpose(1, 2).flatten(2))
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """``softmax(q kᵀ / √d) v`` of (B, heads, n, d) over the keys inside (B, 1, 1, n) ``mask``.
+
+    On the CPU as the products that it says, several times faster there than torch's fused kernel for so few rows.
+    """
+    if query.device.type != "cpu":
+        return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scores = (query * query.shape[-1] ** -0.5) @ key.mT  # (B, heads, n, n)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, dim=-1) @ value

@@ -52,15 +52,18 @@ def store_schema() -> None:
         store.store(f"{program}_defaults", defaults(schema))
     for axis in (RANKING_LOSSES, OPTIMIZERS, SCHEDULES):
         for row in axis:
-            node = {"name": row.name, **defaults(row.settings)}
-            store.store(row.name, node, axis.key.replace(".", "/"), axis.key)
+            values = {"name": row.name, **defaults(row.settings)}
+            store.store(row.name, values, axis.key.replace(".", "/"), axis.key)
     for backbone in BACKBONES:
         terms = {term.name: defaults(term.settings) for term in LOSS_TERMS if term.name in backbone.losses}
-        node = {"backbone": {"name": backbone.name, **defaults(backbone.settings)}, "loss": terms}
+        node: dict[str, Any] = {"backbone": {"name": backbone.name, **defaults(backbone.settings)}, "loss": terms}
         _merge(node, nested(backbone.defaults))
+        if backbone.options:
+            node["defaults"] = ["_self_", *({f"override /{group}": name} for group, name in backbone.options.items())]
         store.store(backbone.name, node, "backbone", "_global_")
         for data, values in backbone.published.items():
-            store.store(f"{backbone.name}_{data}", nested(values), "recipe", "_global_")
+            for recipe in ("default", "published"):
+                store.store(f"{recipe}_{backbone.name}_{data}", nested(values), "recipe/of", "_global_")
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,9 @@ def resumed_configuration(
     if flags := [argument for argument in changes if argument.startswith("-")]:
         raise UserError(f"resume: {flags[0]} does not go with it; it is one run")
     names = [_allowed(override.get_key_element()) for override in OverridesParser.create().parse_overrides(changes)]
+    lengths = [name for name in ("training.epochs", "trainer.max_steps") if name in names]
+    if lengths and config["scheduler"]["name"] == "cosine":
+        raise UserError(f"resume: {lengths[0]} cannot differ with scheduler=cosine: the rate falls to the last step")
     changed = compose(changes) if changes else {}
     for name in names:
         group, _, key = name.partition(".")

@@ -22,6 +22,7 @@ from selfalign.errors import UserError
 from selfalign.structures import AlignmentBatch, CaptionBatch, ImageBatch, PairBatch
 
 _OVERLAP = 0.5
+_ARTICLES = frozenset(("a", "an", "the"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,32 +232,53 @@ class AlignmentDataset(BatchedDataset):
         if len(wrong):
             raise UserError(f"alignments {files.alignments}: row {wrong[0]} is no caption, word and box")
         self._words: dict[int, dict[int, list[np.ndarray]]] = {}
+        self._phrases: dict[tuple[int, int], list[int]] = {}
         for caption, word, *box in table:
             token = split.captions.token_of(int(caption), int(word)) if caption < len(split.captions) else None
             if token is not None:
                 self._words.setdefault(int(caption), {}).setdefault(token, []).append(np.asarray(box, np.float32))
+                self._phrases[int(caption), token] = _phrase_tokens(split, int(caption), int(word))
         self._captions = sorted(self._words)
         super().__init__(split, len(self._captions))
 
     def __getitems__(self, indices: Sequence[int]) -> AlignmentBatch:
         captions = np.asarray([self._captions[index] for index in indices], np.int64)
         boxes, _ = self._boxes.raw(captions // CAPTIONS_PER_IMAGE)
-        rows, words, correct = [], [], []
+        pairs = self.split.pair_batch(captions)
+        rows, words, phrases, correct, centred = [], [], [], [], []
         for row, caption in enumerate(captions.tolist()):
             for token, true_boxes in self._words[caption].items():
                 rows.append(row)
                 words.append(token)
+                phrase = np.zeros(pairs.captions.tokens.shape[1], np.bool_)
+                phrase[self._phrases[caption, token]] = True
+                phrases.append(phrase)
                 correct.append(overlaps(boxes[row], np.stack(true_boxes)).max(axis=1) >= _OVERLAP)
+                centred.append(centres_in(boxes[row], np.stack(true_boxes)).any(axis=1))
         return AlignmentBatch(
-            self.split.pair_batch(captions),
-            torch.tensor(rows),
-            torch.tensor(words),
-            _stack(correct),
+            pairs, torch.tensor(rows), torch.tensor(words), _stack(phrases), _stack(correct), _stack(centred)
         )
 
 
 def _stack(rows: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(rows))
+
+
+def _phrase_tokens(split: Split, caption: int, word: int) -> list[int]:
+    """Places of the first tokens of a word and of the words before it, back to an article: "red ball" of "a red ball".
+
+    Only the word's own where there is no article before it.
+    """
+    words = split.texts[caption].split()
+    start = next((place + 1 for place in range(word - 1, -1, -1) if words[place] in _ARTICLES), word)
+    tokens = (split.captions.token_of(caption, place) for place in range(start, word + 1))
+    return [token for token in tokens if token is not None]
+
+
+def centres_in(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(R, K) whether the centre of each of ``boxes`` (R, 4) lies in each of ``others`` (K, 4), x1 y1 x2 y2."""
+    centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2  # (R, 1, 2)
+    return ((centres >= others[None, :, :2]) & (centres <= others[None, :, 2:])).all(axis=-1)
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -16,6 +16,15 @@ def real_rows(values: Tensor, mask: Tensor) -> Tensor:
     return RealRows(mask.shape, mask).take(values)
 
 
+def inner_words(mask: Tensor) -> Tensor:
+    """(B, W) bool: real tokens of (B, W) ``mask`` less the first and the last of each caption, which are special."""
+    inside = mask.clone()
+    inside[:, :1] = False
+    inside[:, :-1] &= mask[:, 1:]
+    inside[:, -1:] = False
+    return inside
+
+
 class RealRows:
     """The K rows of (B, n, D) tensors that count, in order: those inside a mask, or all B·n.
 
@@ -36,11 +45,19 @@ class RealRows:
         flat = values.flatten(0, 1)
         return flat if self._places is None else flat.index_select(0, self._places)
 
-    def put(self, rows: Tensor) -> Tensor:
-        """(B, n, D) with the (K, D) ``rows`` at their places and zeros elsewhere."""
+    def put(self, rows: Tensor, *, fill: float = 0.0) -> Tensor:
+        """(B, n, D) with the (K, D) ``rows`` at their places and ``fill`` elsewhere."""
         if self._places is not None:
-            rows = torch.index_copy(rows.new_zeros(self.shape.numel(), rows.shape[-1]), 0, self._places, rows)
+            empty = rows.new_full((self.shape.numel(), rows.shape[-1]), fill)
+            rows = torch.index_copy(empty, 0, self._places, rows)
         return rows.view(*self.shape, -1)
+
+    @property
+    def counts(self) -> Tensor:
+        """(B,) int64: how many rows of each sample count."""
+        if self.mask is None:
+            return torch.full(self.shape[:1], self.shape[1])
+        return self.mask.sum(dim=1)
 
     def mean(self, rows: Tensor) -> Tensor:
         """(B, D) mean over each sample's own of the (K, D) ``rows``."""

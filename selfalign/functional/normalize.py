@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+NormAxis = Literal["regions", "features", "none"]
 
 _ZERO = 1e-12
 
@@ -20,3 +24,12 @@ def l2_normalize(values: Tensor, *, dim: int) -> Tensor:
     """
     squared = values.square().sum(dim=dim, keepdim=True)
     return values / squared.masked_fill(squared <= _ZERO**2, torch.inf).sqrt()
+
+
+def normalize_along(values: Tensor, axis: NormAxis) -> Tensor:
+    """(B, n, D) ``values`` of unit length ``"regions"``: over the n regions or words, as published; ``"features"``:
+    over D; ``"none"``: as they are.
+    """
+    if axis == "none":
+        return values
+    return l2_normalize(values, dim=1 if axis == "regions" else -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from selfalign.functional.precision import at_least_single
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 
@@ -39,12 +40,12 @@ def pair_similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:
         tensor([[0.6000]])
     """
     with torch.autocast(image.views.device.type, enabled=False):
-        base = multi_view_similarity(_at_least_fp32(image.views), _at_least_fp32(caption.vector))
+        base = multi_view_similarity(at_least_single(image.views), at_least_single(caption.vector))
         if image.context is None or caption.context is None:
             if image.context is not caption.context:
                 raise ValueError("context: expected on both sides or on neither, got one side only")
             return base
-        return base + _at_least_fp32(image.context) @ _at_least_fp32(caption.context).mT
+        return base + at_least_single(image.context) @ at_least_single(caption.context).mT
 
 
 def joint_embeddings(image: ImageEmbedding, caption: CaptionEmbedding) -> tuple[Tensor, Tensor]:
@@ -60,7 +61,3 @@ def joint_embeddings(image: ImageEmbedding, caption: CaptionEmbedding) -> tuple[
         views = torch.cat([views, repeated], dim=-1)
         vectors = torch.cat([vectors, caption.context], dim=-1)
     return (views[:, 0] if views.shape[1] == 1 else views), vectors
-
-
-def _at_least_fp32(values: Tensor) -> Tensor:
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

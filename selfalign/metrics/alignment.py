@@ -8,17 +8,13 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from selfalign.structures import AlignmentBatch
+
+_COUNTED = ("overlap", "pointing", "phrase")
+
 
 class AlignmentAccuracy(Metric):
-    """Share of object words whose most similar region, the concept level's own choice, overlaps the true box.
-
-    Example:
-        >>> metric = AlignmentAccuracy()
-        >>> regions, words = torch.eye(2)[None], torch.eye(2)[None]  # each word is like the region of its number
-        >>> metric.update(regions, words, torch.tensor([0]), torch.tensor([1]), torch.tensor([[False, True]]))
-        >>> metric.compute()
-        {'accuracy': 100.0, 'chance': 50.0, 'words': 1}
-    """
+    """Share of object words whose most similar region, the concept level's own choice, is on the object."""
 
     full_state_update = False
     hits: Tensor
@@ -27,36 +23,46 @@ class AlignmentAccuracy(Metric):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.add_state("hits", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("expected", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        for name in ("hits", "expected"):
+            self.add_state(name, default=torch.zeros(len(_COUNTED), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("words", default=torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, regions: Tensor, words: Tensor, rows: Tensor, positions: Tensor, correct: Tensor) -> None:
-        """Add K annotated words of B pairs.
+    def update(self, regions: Tensor, words: Tensor, batch: AlignmentBatch) -> None:
+        """Add the K annotated words of B pairs.
 
         Args:
             regions: (B, R, D), unit length.
             words: (B, W, D), unit length.
-            rows: (K,) pair of each annotated word.
-            positions: (K,) its position in the caption.
-            correct: (K, R) bool, regions that overlap a true box of the word.
+            batch: which words are annotated, and the regions that are right for them.
         """
-        chosen = (regions[rows] @ words[rows, positions][..., None]).squeeze(-1).argmax(dim=-1)  # (K,)
-        self.hits += correct.gather(1, chosen[:, None]).sum()
-        self.expected += correct.double().mean(dim=1).sum()
-        self.words += len(rows)
+        similarity = (words @ regions.to(words.dtype).mT)[batch.rows]  # (K, W, R)
+        by_word = similarity[torch.arange(len(batch.rows)), batch.words].argmax(dim=-1)  # (K,)
+        by_phrase = (similarity * batch.phrases[..., None]).sum(dim=1).argmax(dim=-1)
+        for place, (chosen, right) in enumerate(
+            ((by_word, batch.correct), (by_word, batch.centred), (by_phrase, batch.correct))
+        ):
+            self.hits[place] += right.gather(1, chosen[:, None]).sum()
+            self.expected[place] += right.double().mean(dim=1).sum()
+        self.words += len(batch.rows)
 
     def compute(self) -> dict[str, float]:
         """Figures over all annotated words; empty where there were none.
 
-        ``accuracy``: percent of words whose most similar region overlaps a true box. ``chance``: what a region drawn
-        at random would reach, in percent. ``words``: annotated words.
+        ``accuracy``: percent of words whose most similar region overlaps a true box by half (intersection over union).
+        ``pointing``: percent of words whose most similar region has its centre in a true box. ``phrase``: as
+        ``accuracy``, the region chosen by the sum of the similarities of the word and of what is said of it before it.
+        ``chance``, ``pointing_chance``: what a region drawn at random would reach. ``words``: annotated words.
         """
         words = int(self.words)
         if words == 0:
             return {}
+        overlap, pointing, phrase = (100 * float(hits) / words for hits in self.hits)
+        chance, pointing_chance, _ = (100 * float(expected) / words for expected in self.expected)
         return {
-            "accuracy": 100 * float(self.hits) / words,
-            "chance": 100 * float(self.expected) / words,
+            "accuracy": overlap,
+            "chance": chance,
             "words": words,
+            "pointing": pointing,
+            "pointing_chance": pointing_chance,
+            "phrase": phrase,
         }

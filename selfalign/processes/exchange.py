@@ -60,6 +60,13 @@ class Processes:
             rows = tuple(counts.tolist())
         return _Gather.apply(values, rows, self.rank)
 
+    def gather_parts(self, values: Tensor, rows: tuple[int, ...]) -> Tensor:
+        """As :meth:`gather` for processes that compute functions of their own of the result.
+
+        The backward pass adds up what they all have to say about a row.
+        """
+        return values if self.size == 1 else _GatherParts.apply(values, rows, self.rank)
+
 
 ALONE = Processes()
 
@@ -94,6 +101,10 @@ class Shares:
     def gather(self, values: Tensor) -> Tensor:
         """See :meth:`Processes.gather`; (own pairs, …) → (total, …)."""
         return self.processes.gather(values, self.rows)
+
+    def gather_parts(self, values: Tensor) -> Tensor:
+        """See :meth:`Processes.gather_parts`; (own pairs, …) → (total, …)."""
+        return self.processes.gather_parts(values, self.rows)
 
     def of_mean(self, value: Tensor) -> Tensor:
         """What a mean over this process's pairs contributes to the mean over all pairs."""
@@ -134,3 +145,12 @@ class _Gather(torch.autograd.Function):
         start = sum(context.rows[: context.rank])
         own = gradients[0][start : start + context.rows[context.rank]]
         return own * len(context.rows), None, None
+
+
+class _GatherParts(_Gather):
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        start = sum(context.rows[: context.rank])
+        return total[start : start + context.rows[context.rank]], None, None

@@ -31,6 +31,11 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
             f"alignment {alignment['accuracy']:.1f} % of {alignment['words']:,} object words choose a region on "
             f"their object (chance {alignment['chance']:.1f} %)"
         )
+        if "pointing" in alignment:  # records of earlier versions do not tell
+            lines.append(
+                f"{'':14}{alignment['pointing']:7.1f} % one whose centre lies on it (chance "
+                f"{alignment['pointing_chance']:.1f} %), {alignment['phrase']:.1f} % by what is said of the object too"
+            )
     return "\n".join(lines)
 
 

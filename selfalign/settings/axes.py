@@ -70,6 +70,7 @@ class BackboneRow(Row):
         losses: the losses that are its own.
         defaults: its published settings outside of its own group, by dotted key.
         published: those that differ on a data set, by its name in ``configs/data``.
+        options: of other groups of ``configs`` where none are named, as ``{"loss": "infonce"}``.
     """
 
     tokenizer: str
@@ -78,6 +79,7 @@ class BackboneRow(Row):
     losses: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.tokenizer not in ("words", "word_pieces"):
@@ -150,6 +152,7 @@ RANKING_LOSSES = Axis("loss.ranking", LossRow)
 LOSS_TERMS = Axis("loss", LossRow)
 OPTIMIZERS = Axis("optimizer", Row)
 SCHEDULES = Axis("scheduler", Row)
+POOLINGS = Axis("pooling", Row)
 
 
 def axis(key: str) -> Axis[Any]:

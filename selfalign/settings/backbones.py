@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from selfalign.settings.axes import BACKBONES
 from selfalign.settings.field import group, setting
+from selfalign.settings.poolings import CHOICES
+
+_NORM_AXES = ("regions", "features", "none")
+_CONCEPTS = ("shared", "linear", "convolution")
+_CONCEPTS_DOC = (
+    "words and regions of the concept level: shared: the first projections, as published; linear: maps of their own of "
+    "raw regions and words; convolution: the words' over three words that have seen no others"
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,9 @@ class Bert:
     frozen: bool = setting(True, doc="train none of its parameters, as published")
     dropout: bool = setting(True, doc="its own dropout is active in training, as published, although it is frozen")
     maximum_length: int = setting(32, at_least=3, unit="word pieces", doc="[CLS] and [SEP] counted")
+    window: int | None = setting(
+        None, at_least=1, unit="word pieces", doc="on each side that a word piece sees; null: all, as published"
+    )
     cache: str | None = setting(
         None,
         path=True,
@@ -72,6 +83,11 @@ class Camera:
     heads: int = setting(64, at_least=1, doc="of the gated attention; they share the width evenly")
     views: int = setting(12, at_least=1, doc="of an image")
     dropout: float = setting(0.0, at_least=0, below=1, doc="in gated attention and MLP")
+    image_pooling: str = setting("published", one_of=CHOICES, doc="published: the views; others make one view")
+    text_pooling: str = setting("published", one_of=CHOICES, doc="of words; published: the mean")
+    norm_axis: str = setting("regions", one_of=_NORM_AXES, doc="of every norm over regions or words, as published")
+    zero_start: bool = setting(False, doc="BatchNorms of residual branches start at weight 0; published: at 1")
+    concepts: str = setting("shared", one_of=_CONCEPTS, doc=_CONCEPTS_DOC)
     bert: Bert = group(doc="text encoder")
 
     def __post_init__(self) -> None:
@@ -119,4 +135,62 @@ class Vsrn:
     word_width: int = setting(300, at_least=1, doc="of the word embedding")
     final_norm: bool = setting(True, doc="BatchNorm after the image GRU; published: on Flickr30K")
     region_norm: bool = setting(False, doc="norm over regions after the first projection; published: on MSCOCO")
+    image_pooling: str = setting("published", one_of=CHOICES, doc="of the graph output; published: a GRU's last state")
+    text_pooling: str = setting("published", one_of=CHOICES, doc="of the GRU's states; published: the last one")
+    shortcut: bool = setting(False, doc="with a text pooling, a state has its word's projection added; published: not")
+    norm_axis: str = setting("regions", one_of=_NORM_AXES, doc="of every norm over regions, as published")
+    concepts: str = setting("shared", one_of=_CONCEPTS, doc=_CONCEPTS_DOC)
     vocabulary: Vocabulary = group(doc="its words")
+
+
+_LINEAR = {
+    "training.epochs": 3,
+    "training.learning_rate": 2e-3,
+    "training.decay_every": 1,
+    "training.clip_norm": 2.0,
+    "training.validate_every": 500,
+    "scheduler.warm_up_steps": 20,
+}
+
+
+@BACKBONES(
+    "linear",
+    builds="selfalign.backbones.linear:LinearTwoTower",
+    tokenizer="words",
+    boxes=False,
+    defaults=_LINEAR,
+    published={},
+    options={"loss": "infonce", "scheduler": "cosine"},
+)
+@dataclass(frozen=True)
+class Linear:
+    """The trivial two-tower that others have to beat: a bag of words, the mean of regions behind one linear map."""
+
+    width: int = setting(1024, at_least=1, doc="D, of the joint space")
+    vocabulary: Vocabulary = group(doc="its words")
+
+
+@dataclass(frozen=True)
+class FrozenBert:
+    """A text encoder whose words are taken as they are."""
+
+    source: str = setting("bert-base-uncased", path=True, doc="hub name or local folder")
+    maximum_length: int = setting(32, at_least=3, unit="word pieces", doc="[CLS] and [SEP] counted")
+    cache: str | None = setting(None, path=True, published=False, doc="a folder: its outputs computed once, as float16")
+
+
+@BACKBONES(
+    "linear_bert",
+    builds="selfalign.backbones.linear:LinearTwoTower",
+    tokenizer="word_pieces",
+    boxes=False,
+    defaults=_LINEAR,
+    published={},
+    options={"loss": "infonce", "scheduler": "cosine"},
+)
+@dataclass(frozen=True)
+class LinearBert:
+    """The trivial two-tower with one linear map of the mean of a frozen BERT's words."""
+
+    width: int = setting(1024, at_least=1, doc="D, of the joint space")
+    bert: FrozenBert = group(doc="text encoder")

@@ -30,6 +30,40 @@ class Hinge:
     mask_same_image: bool = setting(False, doc="other captions of the same image are no negatives")
 
 
+@RANKING_LOSSES("infonce", builds="selfalign.losses.infonce:InfoNceLoss", reads=("similarity", "image_ids", "epoch"))
+@dataclass(frozen=True)
+class InfoNce:
+    """Cross-entropy over the pairs of the batch in both directions, a mean; not of the paper."""
+
+    weight: float = setting(1.0, at_least=0, doc="in the total; 0 leaves it out")
+    temperature: float = setting(0.07, above=0, doc="of the softmax, or its start where it is learned")
+    learned: bool = setting(False, doc="the temperature is trained, between 0.01 and 0.1")
+    same_image: str = setting(
+        "masked",
+        one_of=("masked", "positive", "negative"),
+        doc="what other captions of the same image are: left out, right answers too, or wrong ones",
+    )
+
+    def __post_init__(self) -> None:
+        if self.learned and not 0.01 <= self.temperature <= 0.1:
+            raise ValueError(f"temperature: expected 0.01 to 0.1 for a learned one, got {self.temperature}")
+
+
+@LOSS_TERMS(
+    "words",
+    builds="selfalign.losses.words:WordContrastLoss",
+    reads=("image_concepts", "caption_concepts", "caption_mask", "own_image_ids", "shares"),
+)
+@dataclass(frozen=True)
+class Words:
+    """Word-region contrast over the images of the batch: a word finds its image by a region; not of the paper."""
+
+    weight: float = setting(0.0, at_least=0, doc="in the total; 0 leaves it out")
+    attention_temperature: float = setting(0.1, above=0, doc="of a word's attention over the regions of an image")
+    temperature: float = setting(0.1, above=0, doc="of the contrast over images and over captions")
+    image_share: float = setting(0.5, at_least=0, at_most=1, doc="of the image to caption direction in the loss")
+
+
 @LOSS_TERMS(
     "concept",
     builds="selfalign.losses.concept_alignment:ConceptAlignmentLoss",

@@ -49,6 +49,16 @@ def _context(size: Size, repeats: int) -> None:
     _row("context alignment", routines.context(size), size, repeats)
 
 
+def _words(size: Size, repeats: int) -> None:
+    found = compare(routines.words(size), repeats, size.device)
+    ours, bare = found["ours"], found["bare"]
+    peaks = (ours.peak / 2**20, bare.peak / 2**20)
+    _say(
+        f"{'word-region contrast':26}{_time(ours.seconds)}{'':11}{_time(bare.seconds)}{'':14}"
+        f"{ours.seconds / bare.seconds:10.2f}x  ({peaks[0]:,.0f} MiB; bare products {peaks[1]:,.0f} MiB)"
+    )
+
+
 def _scoring(size: Size, repeats: int) -> None:
     captions = 5 * size.images
     name = f"scoring {size.images:,} x {captions:,}"
@@ -83,6 +93,7 @@ def _linear(size: Size, repeats: int) -> None:
 _RUN = {
     "concept": _concept,
     "context": _context,
+    "words": _words,
     "camera": _camera,
     "cached": _cached,
     "vsrn": _vsrn,

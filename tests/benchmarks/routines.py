@@ -14,6 +14,7 @@ from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.ranks import TILE_CAPTIONS, TILE_IMAGES, embedding_tile, retrieval_ranks
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
 from selfalign.losses.context_alignment import context_contrast
+from selfalign.losses.words import WordContrastLoss
 from selfalign.processes.exchange import Processes
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 from tests.benchmarks import authors
@@ -121,6 +122,26 @@ def context(size: Size) -> Functions:
                 scores.T @ query
 
     return {"ours": ours, "theirs": theirs, "bare": bare}
+
+
+def words(size: Size) -> Functions:
+    """Word-region contrast, forward and backward; nobody else's to compare with."""
+    loss, mask, ids = WordContrastLoss(), size.mask, torch.arange(size.batch, device=size.device)
+    regions = size.random(size.batch, size.regions, size.width).requires_grad_()
+    pieces = size.random(*mask.shape, size.width).requires_grad_()
+
+    def ours() -> None:
+        loss(regions, pieces, mask, ids).backward()
+        regions.grad = pieces.grad = None
+
+    def bare() -> None:
+        with torch.no_grad():
+            real, flat = pieces[mask], regions.flatten(0, 1)
+            products = real @ flat.T
+            products @ flat
+            products.T @ real
+
+    return {"ours": ours, "bare": bare}
 
 
 def gallery(size: Size, images: int) -> tuple[ImageEmbedding, CaptionEmbedding, Tensor]:

@@ -17,6 +17,8 @@ from tests.conftest import write_scan_folder
 CONFIGS = Path(__file__).parents[2] / "configs"
 DATA = ("scenes", "f8k", "f30k", "coco", "precomputed")
 LOSSES = ("selfalign", "baseline", "concept", "context")
+"""Those of the paper and its ablations."""
+OURS = ("infonce", "words")
 
 
 def composed(*overrides: str, name: str = "train") -> dict[str, Any]:
@@ -46,7 +48,12 @@ def test_published_settings_are_the_defaults(pair: tuple[str, str]) -> None:
     }
     assert (config["seed"], config["data"]["batch_size"], config["data"]["validation_captions"]) == (1024, 128, 5000)
     assert config["backbone"]["width"] == 2048
+    towers = {"image_pooling": "published", "text_pooling": "published", "norm_axis": "regions", "concepts": "shared"}
+    assert config["backbone"] | towers == config["backbone"]
+    assert not config["backbone"].get("zero_start")
+    assert not config["backbone"].get("shortcut")
     loss = config["loss"]
+    assert loss["words"]["weight"] == 0
     published = {
         "name": "hinge",
         "weight": 1.0,
@@ -101,14 +108,13 @@ TINY = {
 }
 
 
-@pytest.mark.parametrize(("backbone", "data", "loss"), list(product(TINY, DATA, LOSSES)))
+@pytest.mark.parametrize(("backbone", "data", "loss"), list(product(TINY, DATA, (*LOSSES, *OURS))))
 def test_every_combination_builds(backbone: str, data: str, loss: str, tmp_path: Path) -> None:
     root = write_scan_folder(tmp_path / "d", {"train": 3})
-    config = composed(
-        f"backbone={backbone}", f"data={data}", f"loss={loss}", f"data.root={root}", "backbone.width=8", *TINY[backbone]
-    )
-    module = build_all(config)
+    choices = (f"backbone={backbone}", f"data={data}", f"loss={loss}", "recipe=published")
+    module = build_all(composed(*choices, f"data.root={root}", "backbone.width=8", *TINY[backbone]))
     names = set(module.losses)
+    assert ("words" in names) == (loss == "words")
     assert ("concept" in names) == (loss in ("selfalign", "concept"))
     assert ("context" in names) == (loss in ("selfalign", "context"))
     assert ("captioning" in names) == (backbone == "vsrn")
@@ -116,6 +122,31 @@ def test_every_combination_builds(backbone: str, data: str, loss: str, tmp_path:
     parameters = [name for name, _ in module.named_parameters()]
     assert any("prototypes" in name for name in parameters) == ("concept" in names)
     assert any(".context." in name for name in parameters) == ("context" in names)
+
+
+@pytest.mark.parametrize(("backbone", "data"), list(product(TINY, DATA)))
+def test_a_tuned_recipe_is_there_for_every_pair(backbone: str, data: str, tmp_path: Path) -> None:
+    root = write_scan_folder(tmp_path / "d", {"train": 3})
+    choices = (f"backbone={backbone}", f"data={data}", "recipe=tuned", "loss=infonce")
+    config = composed(*choices, f"data.root={root}", "backbone.width=8", *TINY[backbone])
+    assert (config["backbone"]["norm_axis"], config["scheduler"]["name"]) == ("none", "cosine")
+    assert set(build_all(config).losses) == {"ranking"}
+
+
+@pytest.mark.parametrize("backbone", TINY)
+def test_the_built_in_data_set_is_trained_with_the_tuned_recipe_and_the_words_loss(backbone: str) -> None:
+    config = composed(f"backbone={backbone}")
+    assert config == composed(f"backbone={backbone}", "data=scenes", "recipe=tuned", "loss=words")
+    assert (config["loss"]["ranking"]["name"], config["loss"]["words"]["weight"]) == ("infonce", 1.0)
+
+
+@pytest.mark.parametrize("backbone", ["linear", "linear_bert"])
+@pytest.mark.parametrize("data", DATA)
+def test_the_trivial_two_tower_trains_infonce_on_every_data_set(backbone: str, data: str) -> None:
+    config = composed(f"backbone={backbone}", f"data={data}", "data.root=nowhere")
+    weights = {name: values["weight"] for name, values in config["loss"].items() if isinstance(values, dict)}
+    assert weights == {"ranking": 1.0, "words": 0.0, "concept": 0.0, "context": 0.0}
+    assert config["loss"]["ranking"]["name"] == "infonce"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +158,7 @@ def test_every_combination_builds(backbone: str, data: str, loss: str, tmp_path:
         ("+loss.triplet.weight=1", "loss.triplet: unknown setting"),
         ("+backbone.depth=3", "backbone"),
         ("+backbone.bert.layers=3", "backbone.bert.layers"),
-        ("+training.warm_up=3", "training.warm_up"),
+        ("+training.warm_ups=3", "training.warm_up"),
         ("padding=none", "padding"),
         ("training.learning_rate=0", "learning_rate"),
         ("data.batch_size=0", "batch_size"),

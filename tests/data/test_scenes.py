@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from selfalign.data.dataset import AlignmentDataset, open_split, overlaps
+from selfalign.data.dataset import AlignmentDataset, centres_in, open_split, overlaps
 from selfalign.data.scenes import ensure_scenes, write_scenes, writer
 from selfalign.data.scenes.composition import COLOURS, compose
 from selfalign.data.scenes.grammar import NOUNS, PLACE_WORDS, SIZE_WORDS, TEXTURE_WORDS, describe
@@ -139,6 +139,21 @@ def test_tokenizers_find_the_annotated_words(scenes: Path, kind: str) -> None:
         word = split.captions.words[split.captions.offsets[caption] + place]
         assert split.texts[caption].split(" ")[word] in nouns
     assert batch.correct.any(dim=1).all()
+    said = {*nouns, *COLOURS, *(word for words in (*SIZE_WORDS.values(), *TEXTURE_WORDS.values()) for word in words)}
+    for row, place, phrase in zip(batch.rows.tolist(), batch.words.tolist(), batch.phrases, strict=True):
+        caption = int(batch.pairs.captions.ids[row])
+        numbers = split.captions.words[split.captions.offsets[caption] + phrase.nonzero()[:, 0].numpy()]
+        words = [split.texts[caption].split(" ")[number] for number in numbers]
+        before = split.texts[caption].split(" ")[numbers[0] - 1]
+        assert set(words) <= said
+        assert before in ("a", "an")
+        assert phrase[place]
+
+
+def test_a_centre_points_into_the_boxes_that_hold_it() -> None:
+    boxes = np.array([[0, 0, 4, 4], [10, 10, 12, 12]], np.float32)
+    others = np.array([[1, 1, 3, 3], [0, 0, 1, 9]], np.float32)
+    assert centres_in(boxes, others).tolist() == [[True, False], [False, False]]
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

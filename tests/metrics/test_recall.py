@@ -8,7 +8,6 @@ import torch
 
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile
-from selfalign.metrics.alignment import AlignmentAccuracy
 from selfalign.metrics.protocols import evaluate, summarise
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
@@ -95,13 +94,3 @@ def test_five_folds_are_five_galleries_and_their_mean() -> None:
 def test_a_protocol_that_does_not_fit_is_refused(protocol: str, images: int) -> None:
     with pytest.raises(UserError, match="protocol"):
         evaluate(random_tile(), torch.arange(5 * images) // 5, images, protocol)
-
-
-def test_alignment_accuracy_counts_words_whose_region_is_right() -> None:
-    regions = torch.eye(3)[None].repeat(2, 1, 1)
-    words = torch.stack([torch.eye(3)[[0, 1]], torch.eye(3)[[2, 0]]])
-    correct = torch.tensor([[True, False, False], [False, False, True], [False, False, True]])
-    metric = AlignmentAccuracy()
-    assert metric.compute() == {}
-    metric.update(regions, words, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), correct)
-    assert metric.compute() == pytest.approx({"accuracy": 200 / 3, "chance": 100 / 3, "words": 3})

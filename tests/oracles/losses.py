@@ -98,3 +98,51 @@ def captioning(logits: Tensor, captions: list[list[int]], maximum: int) -> Tenso
             log_total = torch.log(torch.exp(logits[row, step]).sum())
             total = total - (logits[row, step, token] - log_total)
     return total / len(captions)
+
+
+def cross_entropy(logits: list[Tensor], right: list[int]) -> Tensor:
+    """Mean over the ``right`` places of the negative log-share of each among the ``logits``."""
+    total = sum(torch.exp(logit) for logit in logits)
+    return sum(-torch.log(torch.exp(logits[place]) / total) for place in right) / len(right)
+
+
+def infonce(similarity: Tensor, temperature: float, images: list[int], same_image: str) -> Tensor:
+    total, size = torch.zeros((), dtype=similarity.dtype), len(similarity)
+    for rows in (similarity, similarity.T):
+        for query in range(size):
+            kin = [other for other in range(size) if images[other] == images[query]]
+            counted = [o for o in range(size) if o == query or o not in kin or same_image != "masked"]
+            right = kin if same_image == "positive" else [query]
+            logits = [rows[query, other] / temperature for other in counted]
+            total = total + 0.5 * cross_entropy(logits, [counted.index(other) for other in right]) / size
+    return total
+
+
+def word_score(word: Tensor, regions: list[Tensor], temperature: float) -> Tensor:
+    weights = [torch.exp(dot(word, region) / temperature) for region in regions]
+    context = sum(weight * region for weight, region in zip(weights, regions, strict=True)) / sum(weights)
+    return dot(word, context)
+
+
+def word_region(
+    regions: Tensor, words: Tensor, spans: list[range], images: list[int], attention: float, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Words against images and images against captions; ``spans`` are the places of each caption's words."""
+    size, nothing = len(regions), torch.zeros((), dtype=regions.dtype)
+    scores = [
+        [[word_score(words[i, j], list(regions[b]), attention) for b in range(size)] for j in spans[i]]
+        for i in range(size)
+    ]
+    by_word, by_image = nothing, nothing
+    for i in range(size):
+        counted = [b for b in range(size) if b == i or images[b] != images[i]]
+        for of_word in scores[i]:
+            logits = [of_word[b] / temperature for b in counted]
+            by_word = by_word + cross_entropy(logits, [counted.index(i)]) / len(scores[i]) / size
+    for b in range(size):
+        if not scores[b]:
+            continue
+        counted = [i for i in range(size) if i == b or (images[i] != images[b] and scores[i])]
+        logits = [sum(of_word[b] for of_word in scores[i]) / len(scores[i]) / temperature for i in counted]
+        by_image = by_image + cross_entropy(logits, [counted.index(b)]) / size
+    return by_word, by_image

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from selfalign.backbones.camera import Camera
+from selfalign.backbones.linear import LinearTwoTower
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.word_features import WordFeatures, write_word_features
@@ -71,13 +72,13 @@ def kept_word_features(config: Mapping[str, Any], module: Any, data: RetrievalDa
     bert = config["backbone"].get("bert") or {}
     if bert.get("cache") is None:
         return []
-    if not bert["frozen"] or bert["dropout"] or config["padding"] != "masked":
+    if not bert.get("frozen", True) or bert.get("dropout", False) or config["padding"] != "masked":
         raise UserError(
             "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
             "otherwise BERT's outputs differ from step to step"
         )
-    if not isinstance(module.backbone, Camera):
-        raise UserError("backbone.bert.cache: expected backbone=camera")
+    if not isinstance(module.backbone, Camera | LinearTwoTower):
+        raise UserError("backbone.bert.cache: expected backbone=camera or backbone=linear_bert")
     return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]
 
 

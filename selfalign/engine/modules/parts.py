@@ -6,15 +6,17 @@ import inspect
 from typing import TYPE_CHECKING
 
 from selfalign.backbones.base import TwoTower
+from selfalign.backbones.pooling.base import Pooling
 from selfalign.engine.constructing import Config, construct, without
 from selfalign.engine.modules.optimisation import Optimisation
 from selfalign.engine.modules.readings import LossTerm
 from selfalign.errors import UserError
-from selfalign.settings import BACKBONES, LOSS_TERMS, OPTIMIZERS, RANKING_LOSSES, SCHEDULES
+from selfalign.settings import BACKBONES, LOSS_TERMS, OPTIMIZERS, POOLINGS, RANKING_LOSSES, SCHEDULES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_POOLED = ("image_pooling", "text_pooling")
 _NOT_THE_LOSS = ("name", "weight", "freeze_epochs")
 """Settings of a loss that its class does not take."""
 
@@ -28,22 +30,27 @@ def build_network(config: Config, region_width: int, vocabulary_size: int, encod
     backbone, loss = without(config["backbone"], "name"), config["loss"]
     network = BACKBONES[config["backbone"]["name"]].load()
     taken = inspect.signature(network).parameters
-    offered = {
+    # A group that the class does not name is for others: the tokenizer, the text encoder.
+    settings = {name: value for name, value in backbone.items() if name in taken or not isinstance(value, dict)}
+    for place in _POOLED:
+        if place in backbone:
+            settings[place] = build_pooling(backbone[place], backbone["width"])
+    own = {f"bert_{name}": value for name, value in (backbone.get("bert") or {}).items()}
+    known = own | {
         "region_width": region_width,
-        "vocabulary_size": vocabulary_size,
         "padding": config["padding"],
         "towers": loss["towers"],
         "context": _weight(loss, "context") > 0,
+        "vocabulary_size": vocabulary_size,
+        "bert": encoder,
     }
-    if encoder is not None:
-        offered |= {
-            "bert": encoder,
-            "bert_frozen": backbone["bert"]["frozen"],
-            "bert_dropout": backbone["bert"]["dropout"],
-        }
-    # A group that the class does not name is for others: the tokenizer, the text encoder.
-    own = {name: value for name, value in backbone.items() if name in taken or not isinstance(value, dict)}
-    return construct("backbone", network, **(own | {name: value for name, value in offered.items() if name in taken}))
+    settings |= {name: value for name, value in known.items() if name in taken}
+    return construct("backbone", network, **settings)
+
+
+def build_pooling(name: str, width: int) -> Pooling | None:
+    """The pooling of that name for vectors of ``width``; ``None`` for ``published``, which the tower has itself."""
+    return None if name == "published" else POOLINGS[name].load().of_width(width)
 
 
 def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, LossTerm]:

@@ -58,16 +58,19 @@ OF_OWN_PAIRS: dict[str, Callable[[Step], Any]] = {
     "image_concepts": lambda step: step.images.concepts,
     "caption_concepts": lambda step: _words(step),
     "caption_mask": lambda step: step.captions.mask,
+    "own_image_ids": lambda step: step.batch.images.ids,
     "caption_tokens": lambda step: step.batch.captions.tokens,
     "caption_lengths": lambda step: step.batch.captions.lengths,
     "region_weights": lambda step: _there(step.images.region_weights, "CAMERA, which weighs regions for its views"),
     "graph": lambda step: _there(step.images.graph, "VSRN, which has a graph output"),
 }
-"""Of this process's pairs: a loss of these says by ``reduction`` whether it is their ``mean`` or their ``sum``."""
+"""Of this process's pairs: a loss of these says by ``reduction`` whether it is their ``mean`` or their ``sum``, or
+``shared`` where it reads ``shares`` and returns this process's contribution itself."""
 
 OF_THE_STEP: dict[str, Callable[[Step], Any]] = {
     "epoch": lambda step: step.epoch,
     "processes": lambda step: step.shares.processes,
+    "shares": lambda step: step.shares,
 }
 """Neither."""
 
@@ -101,14 +104,17 @@ class LossTerm:
         own = [name for name in self.reads if name in OF_OWN_PAIRS]
         if own and any(name in OF_ALL_PAIRS for name in self.reads):
             raise ValueError(f"reads: expected all pairs or this process's own, got both in {', '.join(self.reads)}")
-        if own and getattr(self.loss, "reduction", None) not in ("mean", "sum"):
+        reduction = getattr(self.loss, "reduction", None)
+        if own and reduction not in ("mean", "sum", "shared"):
             raise ValueError(f"reduction: {type(self.loss).__name__} reads {own[0]}; expected it to say mean or sum")
+        if own and (reduction == "shared") != ("shares" in self.reads):
+            raise ValueError(f"reduction: {type(self.loss).__name__}: expected shared where it reads shares")
 
     def of(self, step: Step) -> Tensor:
         """Before its weight: what this process contributes, see :class:`selfalign.processes.exchange.Shares`."""
         known = OF_ALL_PAIRS | OF_OWN_PAIRS | OF_THE_STEP
         value = self.loss(*(known[name](step) for name in self.reads))
-        if not any(name in OF_OWN_PAIRS for name in self.reads):
+        if not any(name in OF_OWN_PAIRS for name in self.reads) or self.loss.reduction == "shared":
             return value
         return step.shares.of_mean(value) if self.loss.reduction == "mean" else step.shares.of_sum(value)
 

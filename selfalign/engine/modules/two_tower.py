@@ -166,7 +166,7 @@ class TwoTowerModule(pl.LightningModule):
             words = self.backbone.encode_captions(batch.pairs.captions).concepts
             if words is not None:
                 regions = self.backbone.encode_images(batch.pairs.images).concepts
-                self.alignment.update(regions, words, batch.rows, batch.words, batch.correct)
+                self.alignment.update(regions, words, batch)
 
     def on_validation_epoch_start(self) -> None:
         self._start_gallery(self.trainer.val_dataloaders, self.trainer.num_val_batches)

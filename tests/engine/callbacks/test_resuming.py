@@ -77,6 +77,7 @@ def assert_the_same(a: Any, b: Any, where: str = "") -> None:
 
 
 CASES = [
+    ("vsrn", ("loss=words", "recipe=tuned", "loss.ranking.learned=true", "backbone.concepts=convolution")),
     ("vsrn", ("loss=selfalign",)),
     ("camera", ("loss=selfalign", "+backbone.bert.scratch.hidden_dropout_prob=0.3")),
     ("camera", ("loss=baseline",)),

@@ -25,8 +25,8 @@ from tests.distributed_runner import Pool
 from tests.engine.modules.test_training import built
 
 TERMS = {
-    "camera": ("ranking", "concept", "context", "diversity"),
-    "vsrn": ("ranking", "concept", "context", "captioning"),
+    "camera": ("ranking", "concept", "context", "diversity", "words"),
+    "vsrn": ("ranking", "concept", "context", "captioning", "words"),
 }
 BATCHES = (range(0, 12), range(12, 19))
 """Captions of two steps: 12 pairs, and 7, which no number of processes shares out evenly."""
@@ -53,6 +53,9 @@ def _cheat(name: str | None) -> ExitStack:
         stack.enter_context(mock.patch.object(exchange._Gather, "backward", backward))
     if name == "gathering":
         stack.enter_context(mock.patch.object(Shares, "gather", lambda self, values: values))
+    if name == "what others say of my rows":
+        gathered = exchange._Gather.backward
+        stack.enter_context(mock.patch.object(exchange._GatherParts, "backward", gathered))
     if name == "scale of means":
         stack.enter_context(mock.patch.object(Shares, "of_mean", lambda self, value: value))
     if name == "Sinkhorn":
@@ -68,12 +71,19 @@ def _cheat(name: str | None) -> ExitStack:
 
 
 def train_two_steps(
-    root: Path, backbone: str, terms: tuple[str, ...], double: bool, mode: bool, cheat: str | None = None
+    root: Path,
+    backbone: str,
+    terms: tuple[str, ...],
+    double: bool,
+    mode: bool,
+    cheat: str | None = None,
+    options: tuple[str, ...] = (),
 ) -> dict[str, Tensor]:
     """Losses, first gradients, assignments and final weights of two steps on this process's shares."""
+    on = ["loss.words.weight=1"] if "words" in terms else []
     off = [f"loss.{name}.weight=0" for name in TERMS[backbone] if name not in terms]
     still = ["loss.captioning.dropout=0"] if backbone == "vsrn" else ["backbone.bert.dropout=false"]
-    module, data = built(root, *off, *still, "training.learning_rate=0.01", backbone=backbone)
+    module, data = built(root, *off, *on, *still, *options, "training.learning_rate=0.01", backbone=backbone)
     kind = torch.float64 if double else torch.float32
     module.to(kind).train(mode)
     noted: dict[str, Tensor] = {}
@@ -129,6 +139,49 @@ def test_losses_gradients_prototypes_and_weights_are_those_of_one_process(
         assert largest_error(found, expected) < 1e-10
 
 
+OPTIONS = {
+    "learned temperature": (
+        "vsrn",
+        ("ranking",),
+        ("loss/ranking=infonce", "loss.ranking.learned=true", "loss.ranking.same_image=positive"),
+    ),
+    "camera": (
+        "camera",
+        ("ranking", "words"),
+        (
+            "loss/ranking=infonce",
+            "backbone.image_pooling=generalised",
+            "backbone.text_pooling=attention",
+            "backbone.norm_axis=none",
+            "backbone.concepts=linear",
+            "backbone.bert.window=2",
+        ),
+    ),
+    "vsrn": (
+        "vsrn",
+        ("ranking", "words"),
+        (
+            "loss/ranking=infonce",
+            "backbone.image_pooling=mean",
+            "backbone.text_pooling=mean",
+            "backbone.shortcut=true",
+            "backbone.norm_axis=none",
+            "backbone.concepts=convolution",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_beside_the_published_ones_compute_what_one_process_does(
+    pool: Pool, scan_folder: Path, name: str
+) -> None:
+    backbone, terms, options = OPTIONS[name]
+    expected = train_two_steps(scan_folder, backbone, terms, True, True, None, options)
+    for found in pool(train_two_steps, scan_folder, backbone, terms, True, True, None, options):
+        assert largest_error(found, expected) < 1e-10
+
+
 @pytest.mark.parametrize("backbone", TERMS)
 def test_single_precision_agrees_to_rounding(pool: Pool, scan_folder: Path, backbone: str) -> None:
     expected = train_two_steps(scan_folder, backbone, TERMS[backbone], False, False)
@@ -145,6 +198,8 @@ def test_single_precision_agrees_to_rounding(pool: Pool, scan_folder: Path, back
         ("scale of means", "vsrn", "captioning"),
         ("Sinkhorn", "camera", "concept"),
         ("BatchNorm", "camera", "diversity"),
+        ("what others say of my rows", "vsrn", "words"),
+        ("gathering", "camera", "words"),
     ],
 )
 def test_the_comparison_notices_what_is_missing(
