@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from selfalign.backbones.caption_decoder import RegionCaptioner
 from torch import Tensor
 
 from selfalign.backbones.context_head import ContextHead, caption_context, image_context

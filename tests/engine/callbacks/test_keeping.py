@@ -19,9 +19,7 @@ from tests.engine.modules.test_training import built, trainer
 
 
 @pytest.mark.parametrize(("figures", "kept"), [([3.0, 5.0, 5.0, 4.0], [0, 1]), ([5.0, 5.0], [0])])
-def test_a_later_checkpoint_that_is_as_good_does_not_replace_the_best(
-    figures: list[float], kept: list[int]
-) -> None:
+def test_a_later_checkpoint_that_is_as_good_does_not_replace_the_best(figures: list[float], kept: list[int]) -> None:
     saved = []
     best = KeepBest(Path("best.ckpt"))
     for number, figure in enumerate(figures):
