@@ -35,6 +35,7 @@ from selfalign.settings import (
     checked,
     defaults,
 )
+from selfalign.settings.choices import of_chosen_rows
 from selfalign.settings.nearest import no_such_option
 
 SCHEMAS: dict[str, type] = {"train": TrainingRun, "eval": Evaluation}
@@ -86,8 +87,14 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             into[name] = value
 
 
-def plain(config: DictConfig, program: str, **found: Any) -> dict[str, Any]:
-    """A composed configuration as plain values, complete and checked, ``found`` in their places.
+def plain(config: DictConfig, program: str, settings: Sequence[str], **found: Any) -> dict[str, Any]:
+    """A composed configuration as plain values, complete and checked.
+
+    Args:
+        config: composed.
+        program: ``train`` or ``eval``.
+        settings: as typed.
+        found: values in their places.
 
     Raises:
         UserError: naming the setting that is wrong.
@@ -96,10 +103,14 @@ def plain(config: DictConfig, program: str, **found: Any) -> dict[str, Any]:
     values = OmegaConf.to_container(own, resolve=True)
     if not isinstance(values, dict):
         raise UserError("configuration: expected named settings")
-    named = {str(name): value for name, value in values.items()} | found
-    settings = checked(named, SCHEMAS[program])
-    expand_paths(settings)
-    return settings
+    named = of_chosen_rows({str(name): value for name, value in values.items()}, _keys(settings)) | found
+    complete = checked(named, SCHEMAS[program])
+    expand_paths(complete)
+    return complete
+
+
+def _keys(settings: Sequence[str]) -> list[str]:
+    return [line.partition("=")[0].lstrip("+") for line in settings]
 
 
 def composed(settings: Sequence[str], program: str = "train") -> dict[str, Any]:
@@ -109,7 +120,7 @@ def composed(settings: Sequence[str], program: str = "train") -> dict[str, Any]:
         UserError: naming the setting that is wrong.
     """
     with _hydra():
-        return plain(_composed(program, _typed(quoted_paths(settings))), program)
+        return plain(_composed(program, _typed(quoted_paths(settings))), program, settings)
 
 
 def prepared(arguments: Sequence[str], program: str) -> list[str]:
@@ -132,11 +143,11 @@ def prepared(arguments: Sequence[str], program: str) -> list[str]:
         name = options.config_name or program
         first = _first(typed, multirun=options.multirun)
         job = _composed(name, first, search)
-        values = plain(job, program)
+        values = plain(job, program, options.overrides)
         for number, other in _alternatives(typed):
             changed = [*first[:number], other, *first[number + 1 :]]
             if _is_group(other):
-                plain(_composed(name, changed, search), program)
+                plain(_composed(name, changed, search), program, options.overrides)
             else:
                 checked(_changed(values, other), SCHEMAS[program])
         spelt = {before: _spelt(override, job) for before, override in zip(options.overrides, typed, strict=True)}
@@ -201,7 +212,7 @@ def _is_hydra(override: Override) -> bool:
 
 def _line(override: Override, sign: str = "") -> str:
     package = "" if override.package is None else f"@{override.package}"
-    return f"{sign}{override.key_or_group}{package}={override.get_value_element_as_str()}"
+    return f"{sign}{override.key_or_group}{package}={str(override.input_line).partition('=')[2]}"
 
 
 def _forced(override: Override) -> str:

@@ -139,7 +139,7 @@ def training_settings(config: DictConfig) -> dict[str, Any]:
     Raises:
         UserError: for what can be told without opening a file.
     """
-    return plain(config, "train")
+    return plain(config, "train", HydraConfig.get().overrides.task)
 
 
 def evaluation_settings(config: DictConfig) -> dict[str, Any]:
@@ -151,9 +151,7 @@ def evaluation_settings(config: DictConfig) -> dict[str, Any]:
     typed = None if OmegaConf.is_missing(config, "checkpoints") else config.checkpoints
     named = checkpoint_list(OmegaConf.to_container(typed) if OmegaConf.is_config(typed) else typed)
     found = [str(checkpoint_file(Path(path))) for path in named]
-    settings = plain(config, "eval", checkpoints=found)
-    protocols = [settings["protocol"]] if isinstance(settings["protocol"], str) else settings["protocol"]
-    return settings | {"protocol": protocols}
+    return plain(config, "eval", HydraConfig.get().overrides.task, checkpoints=found)
 
 
 def _run(job: Job) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,25 +86,26 @@ def _quoted_setting(argument: str, *, sweep: bool) -> str:
 
 
 def _quoted_list(value: str) -> str:
-    """``A``, ``A,B`` or ``[A,B]``: of all ways to cut at the commas, one whose parts exist, the longest parts first."""
+    """``A``, ``A,B`` or ``[A,B]``: cut at the commas into the longest parts that exist."""
     inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
     if any(quote in inner for quote in _QUOTES) and _parses(f"x=[{inner}]"):
         return f"[{inner}]"
     if not inner.strip():
         return "[]"
-    pieces = inner.split(",")
-    parts = next(_cuts(pieces), pieces)
+    parts = _cut(inner.split(","))
     paths = [_expanded(part.strip()) for part in parts]
     return f"[{','.join(path if _means(f'x=[{path}]', [path]) else _quote(path) for path in paths)}]"
 
 
-def _cuts(pieces: Sequence[str]) -> Iterator[list[str]]:
-    if not pieces:
-        yield []
-    for end in range(len(pieces), 0, -1):
-        first = ",".join(pieces[:end])
-        if _exists(first.strip()):
-            yield from ([first, *rest] for rest in _cuts(pieces[end:]))
+def _cut(pieces: list[str]) -> list[str]:
+    """Paths that exist, each as long as can be; what is nowhere is a path of its own, to be named as missing."""
+    parts = []
+    while pieces:
+        ends = [end for end in range(len(pieces), 0, -1) if _exists(",".join(pieces[:end]).strip())]
+        end = ends[0] if ends else 1
+        parts.append(",".join(pieces[:end]))
+        pieces = pieces[end:]
+    return parts
 
 
 def _exists(path: str) -> bool:

@@ -21,6 +21,7 @@ from selfalign.engine.estimates import estimates
 from selfalign.errors import printable
 from selfalign.metrics.protocols import check_protocol
 from selfalign.reports.columns import columns
+from selfalign.settings import BACKBONES
 
 
 def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
@@ -32,8 +33,8 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
         checksums: compare the files with ``SHA256SUMS``.
     """
     data = config["data"]
-    camera = config["backbone"]["name"] == "camera"
-    inspection = Inspection(Path(data["root"]), boxes=camera, full=full, box_unit=data["boxes"])
+    boxes = BACKBONES[config["backbone"]["name"]].boxes
+    inspection = Inspection(Path(data["root"]), boxes=boxes, full=full, box_unit=data["boxes"])
     if data["scenes"] is not None and not inspection.root.exists():
         inspection.findings.append(Finding("ok", "scenes", f"{inspection.root} is not there; the run draws it first"))
         return inspection
@@ -107,7 +108,8 @@ def report(config: Config, inspection: Inspection, tokenizer: CaptionTokenizer |
     found = [(one.level, one.about, printable(one.text.replace(root, ""))) for one in inspection.findings]
     lines += columns(found, left=3) if found else []
     if inspection.splits:
-        lines += ["", f"usable by: {' '.join(inspection.usable_by) or 'no model'}"]
+        usable = [row.name for row in BACKBONES if inspection.usable(boxes=row.boxes)]
+        lines += ["", f"usable by: {' '.join(usable) or 'no model'}"]
     lines += [f"{name}: {text}" for name, text in estimated]
     warnings = sum(finding.level == "warning" for finding in inspection.findings)
     lines += ["", f"{counted(inspection.errors, 'error')}, {counted(warnings, 'warning')}"]

@@ -123,8 +123,8 @@ def open_positions(files: SplitFiles, features: RegionFeatures, box_unit: str = 
     if files.boxes is None or files.sizes is None:
         missing = "boxes.npy" if files.boxes is None else "img_sizes.npy"
         raise UserError(
-            f"data folder {files.root}: {files.split}_{missing} is missing, which backbone=camera needs; "
-            "add it, or use backbone=vsrn"
+            f"data folder {files.root}: {files.split}_{missing} is missing, which this backbone needs; "
+            "add it, or use a backbone that reads no boxes, as backbone=vsrn"
         )
     return BoxPositions(files.boxes, files.sizes, features, box_unit)
 

@@ -16,11 +16,10 @@ from selfalign.data.text.kept_text import kept_vocabulary
 from selfalign.data.text.tokenizers import CaptionTokenizer, WordPieceTokenizer, WordTokenizer, tokenizer_from_state
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.engine.constructing import Config, construct, without
-from selfalign.engine.modules.camera_module import CameraModule
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.modules.vsrn_module import VsrnModule
 from selfalign.errors import UserError
 from selfalign.runs.checkpoint import Provenance
+from selfalign.settings import BACKBONES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,7 +44,7 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
         captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
         return captions[: data["training_captions"]]
 
-    if backbone["name"] == "vsrn":
+    if BACKBONES[backbone["name"]].tokenizer == "words":
         settings = backbone["vocabulary"]
         if settings["file"] is not None:
             vocabulary = Vocabulary.load(Path(settings["file"]))
@@ -71,27 +70,33 @@ def build_data(
     config: Config, tokenizer: CaptionTokenizer, report: Callable[[str], None] | None = None
 ) -> RetrievalDataModule:
     """The data module; features stay on disk."""
-    camera = config["backbone"]["name"] == "camera"
-    pad_to = config["backbone"]["bert"]["maximum_length"] if camera and config["padding"] == "paper" else None
     settings = without(config["data"], "scenes", "protocol", "root", "images", "boxes")
     return construct(
         "data",
         RetrievalDataModule,
         root=Path(config["data"]["root"]),
         tokenizer=tokenizer,
-        boxes=camera,
+        boxes=BACKBONES[config["backbone"]["name"]].boxes,
         box_unit=config["data"].get("boxes", "pixels"),
         seed=config["seed"] or 0,  # a converted checkpoint of the authors tells none; nothing is shuffled then
         by_length=config["padding"] == "masked",
-        pad_to=pad_to,
+        pad_to=padded_length(config),
         report=report,
         **settings,
     )
 
 
+def padded_length(config: Config) -> int | None:
+    """Width of caption batches where it is a fixed one: of word pieces, as published; else the longest."""
+    if config["padding"] != "paper" or BACKBONES[config["backbone"]["name"]].tokenizer != "word_pieces":
+        return None
+    return int(config["backbone"]["bert"]["maximum_length"])
+
+
 def build_module(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> RetrievalModule:
     """A fresh module, pretrained BERT weights included where a source is named."""
-    encoder = _start_bert(config["backbone"]["bert"], tokenizer) if config["backbone"]["name"] == "camera" else None
+    settings = config["backbone"].get("bert")
+    encoder = None if settings is None else _start_bert(settings, tokenizer)
     bert = None if encoder is None else bert_settings(encoder)
     return _kind(config)(config, region_width, tokenizer.state(), bert, encoder=encoder)
 
@@ -104,9 +109,8 @@ def rebuild_module(provenance: Provenance) -> tuple[RetrievalModule, CaptionToke
 
 def _kind(config: Config) -> type[RetrievalModule]:
     """The module under the name that users know it by."""
-    return {kind.backbone_name: kind for kind in (CameraModule, VsrnModule)}.get(
-        config["backbone"].get("name"), RetrievalModule
-    )
+    kind: type[RetrievalModule] = BACKBONES[config["backbone"]["name"]].load_module()
+    return kind
 
 
 def require_described_sizes(path: Path, provenance: Provenance, weights: Mapping[str, Any]) -> None:

@@ -65,8 +65,8 @@ def estimates(config: Config, inspection: Inspection, tokenizer: CaptionTokenize
 def _model_bytes(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> int | None:
     """Parameters, and of trained ones gradient and two moments; ``None`` where the size of BERT is not at hand."""
     bert: Config | None = None
-    if config["backbone"]["name"] == "camera":
-        settings = config["backbone"]["bert"]
+    settings = config["backbone"].get("bert")
+    if settings is not None:
         if settings["source"] is None:
             bert = {"model_type": "bert", **settings["scratch"], "vocab_size": tokenizer.vocabulary_size}
             del bert["vocabulary_size"]

@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor, uint8
 
 from selfalign.data.text.tokenizers import CaptionTokenizer
-from selfalign.engine.building import rebuild_module, require_described_sizes
+from selfalign.engine.building import padded_length, rebuild_module, require_described_sizes
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
 from selfalign.runs.checkpoint import Provenance, checked_weights, read_checkpoint
 from selfalign.runs.exported import BLUEPRINT, WEIGHTS, blueprint_from
+from selfalign.settings import BACKBONES
 
 _LARGEST_BLUEPRINT = 64 * 2**20
 
@@ -40,12 +41,12 @@ class Restored:
     @property
     def needs_boxes(self) -> bool:
         """Whether its image tower reads where regions are."""
-        return self.provenance.bert is not None
+        return BACKBONES[self.provenance.config["backbone"]["name"]].boxes
 
     @property
     def padded_length(self) -> int | None:
         """Fixed width of caption batches under ``padding=paper``; ``None`` for the longest of each batch."""
-        return self.provenance.config["backbone"]["bert"]["maximum_length"] if self.needs_boxes else None
+        return padded_length(self.provenance.config)
 
     @property
     def identity(self) -> str:

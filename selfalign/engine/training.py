@@ -45,6 +45,7 @@ from selfalign.engine.trainer import build_trainer, flags_of, for_testing, for_t
 from selfalign.errors import UserError
 from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
+from selfalign.settings import RANKING_LOSSES
 from selfalign.settings.lightning import Trainer
 
 _PASSING = ".fast_dev_run"
@@ -164,7 +165,7 @@ def _callbacks(
         last,
         StopTogether(last),
         Reproducer(run_dir, module.provenance),
-        CollapseWarnings(ranking, _LOG_EVERY),
+        CollapseWarnings(ranking, _LOG_EVERY, RANKING_LOSSES[config["loss"]["ranking"]["name"]].advice),
         ValidateEvery(config["training"]["validate_every"]),
         ValidationLines(),
         LearningRateMonitor(),

@@ -71,3 +71,8 @@ class RankingLoss(nn.Module):
             hardest=self.hardest and epoch >= self.warm_up_epochs,
             image_ids=image_ids if self.mask_same_image else None,
         )
+
+    def plateau(self, pairs: int, epoch: int) -> float | None:
+        """Its value where all similarities are equal, 2 · batch · margin with the hardest negative; ``None`` if 0."""
+        negatives = 1 if self.hardest and epoch >= self.warm_up_epochs else pairs - 1
+        return 2 * pairs * self.margin * negatives or None

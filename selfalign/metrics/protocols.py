@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, retrieval_ranks
+from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.processes.exchange import ALONE, Processes
 from selfalign.structures import Ranks
 
@@ -23,18 +25,19 @@ _FOLD_IMAGES = 1000
 
 @dataclass(frozen=True)
 class DirectionResult:
-    """Figures of one direction.
+    """Figures of one direction, each an attribute too, as ``result.r1``.
 
     Attributes:
-        r1, r5, r10: percent of queries with at least one right answer in the first 1, 5, 10.
-        median_rank, mean_rank: of the best-placed right answer, from 1. The median is rounded down, as published.
+        figures: by name, see :mod:`selfalign.metrics.rank_metrics`.
     """
 
-    r1: float
-    r5: float
-    r10: float
-    median_rank: float
-    mean_rank: float
+    figures: Mapping[str, float]
+
+    def __getattr__(self, name: str) -> float:
+        figures = self.__dict__.get("figures", {})
+        if name not in figures:
+            raise AttributeError(name)
+        return float(figures[name])
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ class RetrievalResult:
             "protocol": self.protocol,
             "images": self.images,
             "captions": self.captions,
-            "i2t": asdict(self.i2t),
-            "t2i": asdict(self.t2i),
+            "i2t": dict(self.i2t.figures),
+            "t2i": dict(self.t2i.figures),
             "rsum": self.rsum,
         }
         if self.folds:
@@ -77,7 +80,7 @@ class RetrievalResult:
             record["folds_std"] = {
                 side: {
                     column: float(np.std([getattr(getattr(fold, side), column) for fold in self.folds], ddof=1))
-                    for column in asdict(self.i2t)
+                    for column in self.i2t.figures
                 }
                 for side in ("i2t", "t2i")
             } | {"rsum": float(np.std([fold.rsum for fold in self.folds], ddof=1))}
@@ -92,17 +95,7 @@ def summarise(ranks: Tensor) -> DirectionResult:
         DirectionResult(r1=33.33..., r5=66.66..., r10=66.66..., median_rank=3.0, mean_rank=5.33...)
     """
     values = ranks.cpu().numpy()
-
-    def recall(depth: int) -> float:
-        return 100.0 * float(np.mean(values <= depth))
-
-    return DirectionResult(
-        r1=recall(1),
-        r5=recall(5),
-        r10=recall(10),
-        median_rank=float(np.floor(np.median(values))),
-        mean_rank=float(values.mean()),
-    )
+    return DirectionResult({metric.name: metric.figure(values) for metric in rank_metrics()})
 
 
 def check_protocol(protocol: str, images: int, captions: int) -> None:
@@ -180,6 +173,5 @@ def _gallery(
 
 
 def _mean(results: list[DirectionResult]) -> DirectionResult:
-    return DirectionResult(
-        **{column: float(np.mean([getattr(result, column) for result in results])) for column in asdict(results[0])}
-    )
+    names = results[0].figures
+    return DirectionResult({name: float(np.mean([result.figures[name] for result in results])) for name in names})

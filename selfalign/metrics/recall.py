@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -122,7 +121,7 @@ class CrossModalRecall(Metric):
         self.computed_on = None if self.is_part else (image, caption)
         result = evaluate(embedding_tile(image, caption), owners, len(image.views), processes=current())
         sides = {"i2t": result.i2t, "t2i": result.t2i}
-        figures = {f"{name}_{column}": value for name, side in sides.items() for column, value in asdict(side).items()}
+        figures = {f"{name}_{column}": value for name, side in sides.items() for column, value in side.figures.items()}
         return figures | {"rsum": result.rsum}
 
 

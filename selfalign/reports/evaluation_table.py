@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.reports.columns import columns
 
 if TYPE_CHECKING:
     from selfalign.metrics.protocols import DirectionResult, RetrievalResult
-
-_HEADER = ("", "R@1", "R@5", "R@10", "median rank", "mean rank")
 
 
 def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
@@ -22,7 +21,7 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
             "",
             f"{record['split']}: {result.images:,} images, {result.captions:,} captions, "
             f"{how or f'protocol {result.protocol}'}",
-            *columns([_HEADER, _row("image → text", result.i2t), _row("text → image", result.t2i)]),
+            *columns([_header(), _row("image → text", result.i2t), _row("text → image", result.t2i)]),
             f"rsum {result.rsum:.1f}",
         ]
         for number, fold in enumerate(result.folds, start=1):
@@ -39,6 +38,9 @@ def _recalls(side: DirectionResult) -> str:
     return f"{side.r1:.1f} {side.r5:.1f} {side.r10:.1f}"
 
 
+def _header() -> tuple[str, ...]:
+    return ("", *(metric.label for metric in rank_metrics()))
+
+
 def _row(name: str, side: DirectionResult) -> tuple[str, ...]:
-    recalls = (f"{value:.1f}" for value in (side.r1, side.r5, side.r10))
-    return (name, *recalls, f"{side.median_rank:.0f}", f"{side.mean_rank:.1f}")
+    return (name, *(f"{side.figures[metric.name]:.{metric.digits}f}" for metric in rank_metrics()))

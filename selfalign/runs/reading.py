@@ -11,12 +11,12 @@ import numpy as np
 
 from selfalign.errors import UserError
 from selfalign.files.plain_values import read_json
+from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.runs.jobs import read_jobs
 from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
-from selfalign.runs.results import RECALLS, RESULTS, checked_results
+from selfalign.runs.results import DIRECTIONS, RECALLS, RESULTS, checked_results, figures_of
 
 RSUM = "rsum"
-_DEPTHS = (1, 5, 10)
 _EVALUATE_AGAIN = "evaluate its checkpoint again: python eval.py checkpoints=RUN"
 
 
@@ -25,14 +25,16 @@ class Measured:
     """One evaluation under one protocol.
 
     Attributes:
-        figures: the six recalls in percent and ``rsum``, as in ``results.json``.
+        figures: by name, ``i2t_r1`` … and ``rsum``, as in ``results.json``; those that are newer than it too.
         hits: (N, 6) int64, of each image the queries with a right answer in the first 1, 5, 10: the image itself (0
             or 1), then its captions (0 to 5). Everything that resampling images needs.
+        shares: of each other figure that is a mean over queries (N,) float64, what the queries of an image add to it.
         folds: galleries that the images are ranked in; 1 where all are one gallery.
     """
 
     figures: Mapping[str, float]
     hits: np.ndarray
+    shares: Mapping[str, np.ndarray]
     folds: int
 
 
@@ -116,14 +118,19 @@ def read_run(folder: Path) -> Run:
         models = tuple(
             {**model, "backbone": {**model["backbone"]}, "loss": {**model["loss"]}} for model in record["models"]
         )
-        reported = {name: _figures(result) for name, result in record["protocols"].items()}
+        known = {f"{side}_{metric.name}" for side in DIRECTIONS for metric in rank_metrics()} | {RSUM}
+        reported = {
+            name: {figure: float(value) for figure, value in figures_of(result).items() if figure in known}
+            for name, result in record["protocols"].items()
+        }
         padding, split = str(record["padding"]), str(record["split"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"results {folder / 'results.json'}: damaged ({type(error).__name__}: {error})") from error
     if not models:
         raise UserError(f"results {folder / 'results.json'}: damaged (no models)")
     measured = {name: _measure(ranks, found) for name, found in ranks.protocols.items()}
-    if {name: one.figures for name, one in measured.items()} != reported:
+    told = {name: {figure: one.figures[figure] for figure in reported.get(name, {})} for name, one in measured.items()}
+    if told != reported:
         raise UserError(
             f"run {folder}: {NAME} and results.json do not belong together: its ranks give other figures; "
             f"{_EVALUATE_AGAIN}"
@@ -140,23 +147,21 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _figures(result: Mapping[str, Any]) -> dict[str, float]:
-    return {recall: float(result[recall[:3]][recall[4:]]) for recall in RECALLS} | {RSUM: float(result[RSUM])}
-
-
 def _measure(ranks: QueryRanks, found: ProtocolRanks) -> Measured:
     owners, images = ranks.image_of_caption, len(found.i2t)
-    of_images = np.stack([found.i2t <= depth for depth in _DEPTHS], axis=1)  # (N, 3)
-    of_captions = np.stack([found.t2i <= depth for depth in _DEPTHS], axis=1)  # (M, 3)
-    owned = [np.bincount(owners, weights=column, minlength=images) for column in of_captions.T]
     fold = np.zeros(images, np.int32) if found.fold is None else found.fold
     folds = np.unique(fold).tolist()
-    # The mean over folds of the share of each, as the evaluation computes it; one fold where there are none.
-    recalls = [float(np.mean([100.0 * float(np.mean(column[fold == one])) for one in folds])) for column in of_images.T]
-    recalls += [
-        float(np.mean([100.0 * float(np.mean(column[fold[owners] == one])) for one in folds]))
-        for column in of_captions.T
-    ]
-    total = sum(sum(recalls[start : start + 3]) for start in (0, 3))
-    hits = np.concatenate([of_images, np.stack(owned, axis=1)], axis=1).astype(np.int64)
-    return Measured(dict(zip(RECALLS, recalls, strict=True)) | {RSUM: total}, hits, len(folds))
+    figures, shares = {}, {}
+    for side, values, of_query in (("i2t", found.i2t, fold), ("t2i", found.t2i, fold[owners])):
+        for metric in rank_metrics():
+            # The mean over folds, as the evaluation computes it; one fold where there are none.
+            of_folds = [metric.figure(values[of_query == one].astype(np.int64)) for one in folds]
+            figures[f"{side}_{metric.name}"] = float(np.mean(of_folds))
+            if metric.of_queries is not None:
+                own = np.asarray(metric.of_queries(values), np.float64)
+                shares[f"{side}_{metric.name}"] = (
+                    own if side == "i2t" else np.bincount(owners, weights=own, minlength=images)
+                )
+    total = sum(sum(figures[recall] for recall in RECALLS[start : start + 3]) for start in (0, 3))
+    hits = np.stack([shares.pop(recall) for recall in RECALLS], axis=1).astype(np.int64)
+    return Measured(figures | {RSUM: total}, hits, shares, len(folds))

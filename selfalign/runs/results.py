@@ -14,6 +14,7 @@ from selfalign.files.plain_values import read_json
 from selfalign.files.whole_files import write_whole
 
 RESULTS = "results.json"
+DIRECTIONS = ("i2t", "t2i")
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
 
@@ -82,6 +83,12 @@ def checked_results(record: Any, path: Path) -> dict[str, Any]:
     return record
 
 
+def figures_of(result: dict[str, Any]) -> dict[str, float]:
+    """Every figure of one protocol by one name: ``i2t_r1`` … and ``rsum``."""
+    found = {f"{side}_{name}": value for side in DIRECTIONS for name, value in result[side].items()}
+    return found | {"rsum": result["rsum"]}
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a folder of train.py holds complete results."""
     try:
@@ -98,9 +105,8 @@ def _require_within(values: list[Any], most: float = 100) -> None:
 
 def result_series(record: dict[str, Any]) -> dict[str, float]:
     """The test figures of a result as series for a logger: ``test/i2t_r1`` …, further protocols under their names."""
-    series = {}
+    series: dict[str, float] = {}
     for number, (protocol, result) in enumerate(record["protocols"].items()):
         place = f"test/{protocol}" if number else "test"
-        series[f"{place}/rsum"] = result["rsum"]
-        series |= {f"{place}/{side}_{name}": value for side in ("i2t", "t2i") for name, value in result[side].items()}
+        series |= {f"{place}/{name}": value for name, value in figures_of(result).items()}
     return series

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from selfalign.settings.nearest import no_such_option
+
+
+def imported(place: str) -> Any:
+    """What ``module:name`` names."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +41,7 @@ class Row:
 
     def load(self) -> Any:
         """Its class."""
-        module, _, name = self.builds.partition(":")
-        return getattr(importlib.import_module(module), name)
+        return imported(self.builds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +50,13 @@ class LossRow(Row):
 
     Attributes:
         reads: what it takes of a training step, in the order of its arguments.
-        only_with: backbones that it is for; empty for all of them.
+        advice: what helps where it stays at the value that it has when all similarities are equal (its ``plateau``).
+        own: it is there only for the backbones that name it among their losses.
     """
 
     reads: tuple[str, ...]
-    only_with: tuple[str, ...] = ()
+    advice: str = "a lower training.learning_rate helps"
+    own: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +66,7 @@ class BackboneRow(Row):
     Attributes:
         tokenizer: what makes tokens of its captions, ``words`` or ``word_pieces``.
         boxes: it needs the boxes of the regions.
+        module: ``module:name`` of its LightningModule, where it has one of its own name.
         losses: the losses that are its own.
         defaults: its published settings outside of its own group, by dotted key.
         published: those that differ on a data set, by its name in ``configs/data``.
@@ -65,9 +74,18 @@ class BackboneRow(Row):
 
     tokenizer: str
     boxes: bool
+    module: str = "selfalign.engine.modules.retrieval:RetrievalModule"
     losses: tuple[str, ...] = ()
-    defaults: Mapping[str, Any]
-    published: Mapping[str, Mapping[str, Any]]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.tokenizer not in ("words", "word_pieces"):
+            raise ValueError(f"{self.name}: expected a tokenizer of words or word_pieces, got {self.tokenizer!r}")
+
+    def load_module(self) -> Any:
+        """Its LightningModule."""
+        return imported(self.module)
 
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -116,9 +134,14 @@ class Axis(Generic[AnyRow]):
     def __iter__(self) -> Iterator[AnyRow]:
         return iter(tuple(self._rows.values()))
 
-    def forget(self, name: str) -> None:
-        """Take a row out again, as after a test that registered it."""
-        del self._rows[name]
+    @contextmanager
+    def registered(self, name: str, settings: type, **values: Any) -> Iterator[AnyRow]:
+        """A row for as long as the context lasts."""
+        self(name, **values)(settings)
+        try:
+            yield self._rows[name]
+        finally:
+            del self._rows[name]
 
 
 _AXES: dict[str, Axis[Any]] = {}

@@ -50,6 +50,7 @@ class Bert:
 @BACKBONES(
     "camera",
     builds="selfalign.backbones.camera:Camera",
+    module="selfalign.engine.modules.camera_module:CameraModule",
     tokenizer="word_pieces",
     boxes=True,
     losses=("diversity",),
@@ -94,6 +95,7 @@ class Vocabulary:
 @BACKBONES(
     "vsrn",
     builds="selfalign.backbones.vsrn:Vsrn",
+    module="selfalign.engine.modules.vsrn_module:VsrnModule",
     tokenizer="words",
     boxes=False,
     losses=("captioning",),

@@ -8,7 +8,12 @@ from selfalign.settings.axes import LOSS_TERMS, RANKING_LOSSES
 from selfalign.settings.field import setting
 
 
-@RANKING_LOSSES("hinge", builds="selfalign.losses.ranking:RankingLoss", reads=("similarity", "image_ids", "epoch"))
+@RANKING_LOSSES(
+    "hinge",
+    builds="selfalign.losses.ranking:RankingLoss",
+    reads=("similarity", "image_ids", "epoch"),
+    advice="loss.ranking.warm_up_epochs=1 or a lower training.learning_rate helps",
+)
 @dataclass(frozen=True)
 class Hinge:
     """The hinge in both directions, with the hardest negative of the batch."""
@@ -62,7 +67,7 @@ class Context:
     "diversity",
     builds="selfalign.losses.diversity:DiversityLoss",
     reads=("region_weights",),
-    only_with=("camera",),
+    own=True,
 )
 @dataclass(frozen=True)
 class Diversity:
@@ -75,7 +80,7 @@ class Diversity:
     "captioning",
     builds="selfalign.losses.captioning:CaptioningLoss",
     reads=("graph", "caption_tokens", "caption_lengths"),
-    only_with=("vsrn",),
+    own=True,
 )
 @dataclass(frozen=True)
 class Captioning:

@@ -12,6 +12,9 @@ from selfalign.settings.field import group, setting
 from selfalign.settings.groups import PROTOCOLS, Data, Loggers, Original, Padding, Strategy, Training
 from selfalign.settings.lightning import Callbacks, Trainer
 
+_BACKBONE = "camera"
+"""Where none is named."""
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -23,10 +26,10 @@ class Loss:
 
 def loss_with(values: Mapping[str, Any]) -> type:
     """:class:`Loss` with the terms of the backbone among ``values``."""
-    given = values.get("backbone", "camera")
-    name = given.get("name", "camera") if isinstance(given, Mapping) else given
+    given = values.get("backbone", _BACKBONE)
+    name = given.get("name", _BACKBONE) if isinstance(given, Mapping) else given
     own = BACKBONES[name].losses
-    terms = tuple((row.name, row.settings) for row in LOSS_TERMS if not row.only_with or row.name in own)
+    terms = tuple((row.name, row.settings) for row in LOSS_TERMS if not row.own or row.name in own)
     return _loss(terms)
 
 
@@ -41,7 +44,7 @@ class TrainingRun:
     """train.py's settings."""
 
     data: Data = group(doc="the data set")
-    backbone: Any = setting("camera", axis="backbone", in_name=True, doc="the network")
+    backbone: Any = setting(_BACKBONE, axis="backbone", in_name=True, doc="the network")
     loss: Loss = group(group_for=loss_with, doc="what is trained")
     optimizer: Any = setting("adam", axis="optimizer", doc="what steps")
     scheduler: Any = setting("step", axis="scheduler", doc="how the learning rate goes on")

@@ -40,6 +40,7 @@ def test_checkpoints_are_one_path_or_several_with_or_without_brackets(
         assert meant(quoted_paths([f"checkpoints={typed}"])[0]) == [name]
     for typed in (f"{name},other", f"[{name},other]", f"[{name}, other]"):
         assert meant(quoted_paths([f"checkpoints={typed}"])[0]) == [name, "other"]
+    assert meant(quoted_paths([f"checkpoints={name},gone"])[0]) == [name, "gone"]
 
 
 def test_what_needs_no_quotes_and_what_is_quoted_stays_as_it_was_typed() -> None:

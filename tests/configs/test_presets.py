@@ -94,7 +94,7 @@ def test_a_preset_may_set_everything(tmp_path: Path) -> None:
     text = "# @package _global_\ndefaults:\n  - override /backbone: vsrn\n" + yaml.safe_dump(settings)
     (tmp_path / "configs" / "experiment" / "mine.yaml").write_text(text)
     with initialize_config_dir(str(tmp_path / "configs"), version_base="1.3"):
-        config = plain(compose("train", ["experiment=mine"]), "train")
+        config = plain(compose("train", ["experiment=mine"]), "train", [])
     assert differences(config, composed("backbone=vsrn")) == set(flat(settings))
 
 

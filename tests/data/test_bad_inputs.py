@@ -177,7 +177,8 @@ def test_the_good_folder_is_good(folder: Path) -> None:
     trained_on(folder)
     found = inspected(folder)
     assert {finding.level for finding in found.findings} == {"ok"}
-    assert found.usable_by == ["vsrn", "camera"]
+    assert found.usable(boxes=True)
+    assert found.usable(boxes=False)
 
 
 def test_there_are_many_bad_inputs() -> None:
@@ -356,4 +357,5 @@ def test_a_large_file_is_compared_by_samples(folder: Path, monkeypatch: pytest.M
 def test_real_data_have_no_errors(shared: Path) -> None:
     found = inspected(shared / "data" / "f8k_precomp")
     assert found.errors == 0
-    assert found.usable_by == ["vsrn", "camera"]
+    assert found.usable(boxes=True)
+    assert found.usable(boxes=False)

@@ -89,3 +89,30 @@ def test_overlap_is_intersection_over_union() -> None:
     box = np.array([[0, 0, 10, 10]], np.float32)
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
     np.testing.assert_allclose(overlaps(box, others), [[1, 1 / 3, 0]])
+
+
+@pytest.mark.parametrize("done", [0, 3, 9])
+def test_a_run_that_goes_on_gets_the_batches_that_are_left_and_then_whole_epochs(done: int, scan_folder: Path) -> None:
+    def batches(loader: Any) -> list[list[int]]:
+        return [batch.captions.ids.tolist() for batch in loader]
+
+    whole = data(scan_folder).train_dataloader()
+    whole.batch_sampler.set_epoch(2)
+    module = data(scan_folder)
+    module.load_state_dict({"epoch": 2, "batches": done})
+    rest = module.train_dataloader()
+    rest.batch_sampler.set_epoch(2)  # as Lightning does before every epoch
+    assert batches(rest) == batches(whole)[done:]
+    assert len(rest) == len(whole)
+    for loader in (rest, whole):
+        loader.batch_sampler.set_epoch(3)
+    assert batches(rest) == batches(whole)
+
+
+def test_a_region_is_right_for_a_word_from_half_an_overlap_on(scan_folder: Path) -> None:
+    boxes = np.load(scan_folder / "test_boxes.npy")
+    boxes[0] = [[0, 0, 10, 10], [0, 0, 10, 20], [0, 0, 10, 21], [50, 50, 60, 60]]  # of the true box: 1, 1/2, 10/21, 0
+    np.save(scan_folder / "test_boxes.npy", boxes)
+    np.save(scan_folder / "test_alignments.npy", np.array([[0, 2, 0, 0, 10, 10]], np.float64))
+    batch = next(iter(data(scan_folder).test_dataloader()[2]))
+    assert batch.correct.tolist() == [[True, True, False, False]]

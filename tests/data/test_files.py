@@ -64,8 +64,8 @@ BROKEN = {
     "missing folder": (lambda root: root.rename(root.with_name("gone")), "no such folder"),
     "missing features": (lambda root: (root / "train_ims.npy").unlink(), "no features of split 'train'"),
     "missing captions": (lambda root: (root / "train_caps.txt").unlink(), "no captions of split 'train'"),
-    "missing boxes": (lambda root: (root / "train_boxes.npy").unlink(), "which backbone=camera needs"),
-    "missing sizes": (lambda root: (root / "train_img_sizes.npy").unlink(), "which backbone=camera needs"),
+    "missing boxes": (lambda root: (root / "train_boxes.npy").unlink(), "which this backbone needs"),
+    "missing sizes": (lambda root: (root / "train_img_sizes.npy").unlink(), "which this backbone needs"),
     "a caption too few": (lambda root: lines(root / "train_caps.txt", lambda text: text[:-1]), "12 images need 60"),
     "an empty caption": (
         lambda root: lines(root / "train_caps.txt", lambda text: [*text[:7], " ", *text[8:]]),

@@ -122,3 +122,11 @@ def test_what_is_cut_stays_with_the_first_captions() -> None:
 def test_a_word_seen_as_often_as_asked_is_in_the_vocabulary(count: int, kept: bool) -> None:
     vocabulary = Vocabulary.build(["zebra"] * count + ["dog"] * 9, minimum_count=4)
     assert ("zebra" in vocabulary.ids) == kept
+
+
+def test_the_most_frequent_words_are_whole_where_not_all_have_room() -> None:
+    texts = ["rare dog", "dog cat", "dog cat", "dog"]
+    characters = len(set("".join(texts)) - {" "})
+    tokenizer = WordPieceTokenizer.from_captions(texts, 5 + 2 * characters + 2, 20)
+    pieces = {word: int((tokenizer.encode([word]).words >= 0).sum()) for word in ("dog", "cat", "rare")}
+    assert pieces == {"dog": 1, "cat": 1, "rare": 4}

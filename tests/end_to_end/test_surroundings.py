@@ -60,7 +60,7 @@ def test_a_refused_command_leaves_a_finished_run_as_it_is_and_no_folder(folder: 
     assert done.returncode == 1
     assert b"holds a run already" in done.stderr
     assert {path: path.read_bytes() for path in (folder / "a=1,b~c").rglob("*") if path.is_file()} == before
-    for setting in ("training.epochs=0", "data.protocol=full", "data.root=[a,b]"):
+    for setting in ("training.epochs=0", "data.protocol=foo", "data.root=[a,b]"):
         done = train_in(folder, "refused", setting)
         assert done.returncode == 1
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -40,7 +40,7 @@ def flip(path: Path, seed: int) -> str:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_flipped_bit_is_refused_by_every_reader(checkpoint: Path, seed: int) -> None:
-    read_checkpoint(checkpoint)
+    read_torch_file(checkpoint, "checkpoint")
     name = flip(checkpoint, seed)
     for memory_map in (False, True):
         with pytest.raises(UserError, match="refused, damaged"):

@@ -104,10 +104,10 @@ class Inspection:
         self.wrong_boxes += 1
         missing = f"{files.split}_{'boxes' if boxes is None else 'img_sizes'}.npy"
         if self.boxes:
-            text = f"data folder {self.root}: {missing} is missing, which backbone=camera needs"
+            text = f"data folder {self.root}: {missing} is missing, which this backbone needs"
             self.findings.append(Finding("error", f"{files.split} boxes", text))
         else:
-            self.findings.append(Finding("ok", f"{files.split} boxes", f"no {missing}; backbone=vsrn needs none"))
+            self.findings.append(Finding("ok", f"{files.split} boxes", f"no {missing}; this backbone needs none"))
         return None
 
     def _read(self, about: str, findings: Iterator[Finding]) -> list[Finding]:
@@ -125,12 +125,11 @@ class Inspection:
         ]
         self.findings += self._read("all splits", overlap_findings(contents, full=self.full))
 
-    @property
-    def usable_by(self) -> list[str]:
-        """Backbones that train on these splits: nothing but the boxes may be wrong for one that reads none."""
+    def usable(self, *, boxes: bool) -> bool:
+        """Whether a backbone trains on these splits: nothing but the boxes may be wrong for one that reads none."""
         if not self.splits or self.errors > (self.wrong_boxes if self.boxes else 0):
-            return []
-        return ["vsrn"] if self.wrong_boxes else ["vsrn", "camera"]
+            return False
+        return not (boxes and self.wrong_boxes)
 
     @property
     def errors(self) -> int:

@@ -9,7 +9,6 @@ from torch import nn
 
 from selfalign.engine.callbacks.step_counter import StepCounter
 from selfalign.engine.callbacks.terminal import tell
-from selfalign.losses.ranking import RankingLoss
 from selfalign.structures import PairBatch
 
 _CHECKS = 20
@@ -22,17 +21,24 @@ _ONE_PROTOTYPE = 0.05
 class CollapseWarnings(pl.Callback):
     """Watches for three ends of learning; each is told once.
 
-    - The ranking loss stays within 2 % of what it is when all similarities are equal: 2 · batch · margin.
+    - The ranking loss stays within 2 % of what it is when all similarities are equal, if it says what that is (its
+      method ``plateau``).
     - All similarities are the same to 1e-3 (standard deviation).
     - All words choose the same prototype: their entropy over prototypes is below 5 % of its largest value.
 
     Args:
         ranking: the loss of that name, if it is used.
         log_every: steps between two rows of the logs.
+        advice: what helps a ranking loss that stays there.
     """
 
-    def __init__(self, ranking: nn.Module | None, log_every: int) -> None:
-        self.ranking, self.log_every = ranking, log_every
+    def __init__(
+        self,
+        ranking: nn.Module | None,
+        log_every: int,
+        advice: str = "loss.ranking.warm_up_epochs=1 or a lower training.learning_rate helps",
+    ) -> None:
+        self.ranking, self.log_every, self.advice = ranking, log_every, advice
         self._seen: dict[str, int] = {}
         self._counter = StepCounter()
 
@@ -50,15 +56,13 @@ class CollapseWarnings(pl.Callback):
             self._count(
                 trainer,
                 abs(float(figures["train/ranking"]) / plateau - 1) < _NEAR,
-                "the ranking loss stays where all similarities are equal (2 · batch · margin); "
-                "loss.ranking.warm_up_epochs=1 or a lower training.learning_rate helps",
+                f"the ranking loss stays where all similarities are equal ({plateau:.4g}); {self.advice}",
             )
         if "train/similarity_deviation" in figures:
             self._count(
                 trainer,
                 float(figures["train/similarity_deviation"]) < _NO_SPREAD,
-                "all images and captions are encoded alike; a lower training.learning_rate or "
-                "loss.ranking.warm_up_epochs=1 helps",
+                f"all images and captions are encoded alike; {self.advice}",
             )
         if "train/prototype_entropy" in figures:
             self._count(
@@ -76,9 +80,6 @@ class CollapseWarnings(pl.Callback):
 
 
 def _plateau(loss: nn.Module | None, batch: PairBatch, epoch: int) -> float | None:
-    """The ranking loss of equal similarities; ``None`` without such a loss."""
-    if not isinstance(loss, RankingLoss) or loss.margin == 0:
-        return None
-    size = sum(batch.rows) if batch.rows else len(batch.images.ids)
-    negatives = 1 if loss.hardest and epoch >= loss.warm_up_epochs else size - 1
-    return 2 * size * loss.margin * negatives if negatives else None
+    """The ranking loss of equal similarities; ``None`` without a loss that tells."""
+    known = getattr(loss, "plateau", None)
+    return None if known is None else known(sum(batch.rows) if batch.rows else len(batch.images.ids), epoch)

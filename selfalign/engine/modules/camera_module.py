@@ -10,5 +10,3 @@ class CameraModule(RetrievalModule):
 
     ``CameraModule.load_from_checkpoint("best.ckpt")`` refuses checkpoints of another backbone.
     """
-
-    backbone_name = "camera"

@@ -25,27 +25,25 @@ def build_network(config: Config, region_width: int, vocabulary_size: int, encod
     Raises:
         UserError: naming the setting that does not fit.
     """
-    backbone, loss = dict(config["backbone"]), config["loss"]
-    network = BACKBONES[backbone.pop("name")].load()
-    shared = {
+    backbone, loss = without(config["backbone"], "name"), config["loss"]
+    network = BACKBONES[config["backbone"]["name"]].load()
+    taken = inspect.signature(network).parameters
+    offered = {
         "region_width": region_width,
+        "vocabulary_size": vocabulary_size,
         "padding": config["padding"],
         "towers": loss["towers"],
         "context": _weight(loss, "context") > 0,
     }
     if encoder is not None:
-        settings = backbone.pop("bert")
-        return construct(
-            "backbone",
-            network,
-            bert=encoder,
-            bert_frozen=settings["frozen"],
-            bert_dropout=settings["dropout"],
-            **backbone,
-            **shared,
-        )
-    backbone.pop("vocabulary")
-    return construct("backbone", network, vocabulary_size=vocabulary_size, **backbone, **shared)
+        offered |= {
+            "bert": encoder,
+            "bert_frozen": backbone["bert"]["frozen"],
+            "bert_dropout": backbone["bert"]["dropout"],
+        }
+    # A group that the class does not name is for others: the tokenizer, the text encoder.
+    own = {name: value for name, value in backbone.items() if name in taken or not isinstance(value, dict)}
+    return construct("backbone", network, **(own | {name: value for name, value in offered.items() if name in taken}))
 
 
 def build_losses(loss: Config, width: int, vocabulary_size: int) -> dict[str, LossTerm]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from selfalign.backbones.bert import build_bert
 from selfalign.data.text.tokenizers import tokenizer_from_state
@@ -11,6 +11,7 @@ from selfalign.engine.modules.parts import build_losses, build_network, build_op
 from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.errors import UserError
 from selfalign.runs.checkpoint import Provenance, read_checkpoint
+from selfalign.settings import BACKBONES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,9 +34,6 @@ class RetrievalModule(TwoTowerModule):
         UserError: naming the setting that does not fit.
     """
 
-    backbone_name: ClassVar[str | None] = None
-    """The one backbone of a subclass."""
-
     def __init__(
         self,
         config: dict[str, Any],
@@ -45,9 +43,7 @@ class RetrievalModule(TwoTowerModule):
         *,
         encoder: PreTrainedModel | None = None,
     ) -> None:
-        name = config["backbone"].get("name")
-        if self.backbone_name is not None and name != self.backbone_name:
-            raise UserError(f"{type(self).__name__}: expected the settings of {self.backbone_name}, got {name}")
+        _require_own_settings(type(self), config["backbone"]["name"])
         if encoder is None and bert is not None:
             encoder = build_bert(bert)
         words = tokenizer_from_state(tokenizer).vocabulary_size
@@ -88,3 +84,14 @@ class RetrievalModule(TwoTowerModule):
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"checkpoint {path}: weights do not fit its own configuration ({reason})") from error
         return module.eval() if map_location is None else module.eval().to(map_location)
+
+
+def _require_own_settings(kind: type, name: str) -> None:
+    """Refuse the settings of another backbone in a module that is named after one.
+
+    Raises:
+        UserError: naming both.
+    """
+    named = [row for row in BACKBONES if row.module.endswith(f":{kind.__name__}")]
+    if kind is not RetrievalModule and named and name not in [row.name for row in named]:
+        raise UserError(f"{kind.__name__}: expected the settings of {named[0].name}, got {name}")

@@ -10,5 +10,3 @@ class VsrnModule(RetrievalModule):
 
     ``VsrnModule.load_from_checkpoint("best.ckpt")`` refuses checkpoints of another backbone.
     """
-
-    backbone_name = "vsrn"

@@ -28,13 +28,15 @@ class ComparedSetting:
         runs: at least one.
         keys: every key of its configuration that matters, by dotted name.
         hits: (K, N, 6) float64, of K seeds.
-        figures: of every run, in percent.
+        shares: of each other figure that is a mean over queries (K, N) float64.
+        figures: of every run.
     """
 
     name: str
     runs: tuple[Run, ...]
     keys: Mapping[str, str]
     hits: np.ndarray
+    shares: Mapping[str, np.ndarray]
     figures: tuple[Mapping[str, float], ...]
 
     @property
@@ -82,6 +84,10 @@ def group(runs: Sequence[Run], protocol: str) -> list[ComparedSetting]:
             tuple(members),
             _keys(members[0]),
             np.stack([run.protocols[protocol].hits for run in members]).astype(np.float64),
+            {
+                name: np.stack([run.protocols[protocol].shares[name] for run in members])
+                for name in members[0].protocols[protocol].shares
+            },
             tuple(run.protocols[protocol].figures for run in members),
         )
         for name, members in zip(names, rows, strict=True)

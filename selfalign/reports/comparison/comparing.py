@@ -21,8 +21,9 @@ from selfalign.reports.comparison.resampling import (
     sign_flip_p,
 )
 from selfalign.reports.leaderboard.standings import Spread
+from selfalign.reports.metric_columns import shown_metrics
 from selfalign.runs.reading import RSUM, Run
-from selfalign.runs.results import RECALLS
+from selfalign.runs.results import DIRECTIONS, RECALLS
 
 FIGURES = (*RECALLS, RSUM)
 _FEWEST_DRAWS = 1000
@@ -35,8 +36,8 @@ class Summary:
 
     Attributes:
         setting: its runs.
-        figures: mean and sample standard deviation over seeds, by ``FIGURES``.
-        intervals: 95 % bootstrap intervals of the means.
+        figures: mean and sample standard deviation over seeds, by name: ``i2t_r1`` … and ``rsum``.
+        intervals: 95 % bootstrap intervals of the means; none of a figure that is no mean over queries.
     """
 
     setting: ComparedSetting
@@ -141,15 +142,32 @@ def compare(
         draws=draws,
         seed=seed,
         commits=tuple(sorted({str(run.commit) for run in runs})),
-        summaries=tuple(_summary(setting, own) for setting, own in zip(settings, drawn, strict=True)),
+        summaries=tuple(
+            _summary(*one) for one in zip(settings, drawn, _further(settings, captions, draws, seed), strict=True)
+        ),
         baseline=baseline,
         differences=tuple(replace(one, corrected=p) for one, p in zip(found, corrected, strict=True)),
     )
 
 
-def _summary(setting: ComparedSetting, drawn: np.ndarray) -> Summary:
-    figures = {figure: Spread.of([run[figure] for run in setting.figures]) for figure in FIGURES}
-    return Summary(setting, figures, {name: interval(column) for name, column in zip(FIGURES, drawn.T, strict=True)})
+def _summary(setting: ComparedSetting, drawn: np.ndarray, more: Mapping[str, np.ndarray]) -> Summary:
+    figures = {name: Spread.of([run[name] for run in setting.figures]) for name in setting.figures[0]}
+    intervals = {name: interval(column) for name, column in zip(FIGURES, drawn.T, strict=True)}
+    return Summary(setting, figures, intervals | {name: interval(column) for name, column in more.items()})
+
+
+def _further(
+    settings: Sequence[ComparedSetting], captions: np.ndarray, draws: int, seed: int
+) -> list[dict[str, np.ndarray]]:
+    """Draws of the further figures that tables show; those of the recalls are of the same images and seeds."""
+    shown = [metric for metric in shown_metrics() if f"{DIRECTIONS[0]}_{metric.name}" in settings[0].shares]
+    if not shown:
+        return [{} for _ in settings]
+    names = [f"{side}_{metric.name}" for side in DIRECTIONS for metric in shown]
+    scales = [metric.scale / 100 for metric in shown] * len(DIRECTIONS)
+    columns = [np.stack([setting.shares[name] for name in names], axis=2) for setting in settings]
+    drawn = bootstrap(columns, captions, draws, seed)
+    return [dict(zip(names, (own[:, :-1] * scales).T, strict=True)) for own in drawn]
 
 
 def _difference(

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from selfalign.reports.columns import columns
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
 from selfalign.reports.leaderboard.standings import Spread
+from selfalign.reports.metric_columns import column_labels, metric_columns
 from selfalign.runs.reading import RSUM
-from selfalign.runs.results import RECALLS
 
-_HEADER = ("setting", "seeds", "i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10", "rsum", "95 % interval of rsum")
 _DIFFERENCES = ("difference", "rsum", "95 % interval", "p over images", "Holm", "p over seeds")
 _MOST_KEYS = 8
 
 
 def text(comparison: Comparison) -> str:
     """For a terminal."""
-    lines = [_title(comparison), "", *columns([_HEADER, *map(_row, comparison.summaries)]), ""]
+    lines = [_title(comparison), "", *columns([_header(), *map(_row, comparison.summaries)]), ""]
     if comparison.differences:
         lines += [f"against {comparison.baseline.name}:", ""]
         for one in comparison.differences:
@@ -27,7 +26,7 @@ def text(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """Two tables and how to read them."""
-    lines = [_title(comparison), "", *markdown_table([_HEADER, *map(_row, comparison.summaries)]), ""]
+    lines = [_title(comparison), "", *markdown_table([_header(), *map(_row, comparison.summaries)]), ""]
     if comparison.differences:
         lines += [*markdown_table([_DIFFERENCES, *map(_difference_row, comparison.differences)]), ""]
         for one in comparison.differences:
@@ -105,8 +104,13 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def _header() -> tuple[str, ...]:
+    return ("setting", "seeds", *column_labels(), "rsum", "95 % interval of rsum")
+
+
 def _row(summary: Summary) -> tuple[str, ...]:
-    figures = [spread(summary.figures[name]) for name in (*RECALLS, RSUM)]
+    shown = {**metric_columns(), RSUM: 1}
+    figures = [spread(summary.figures[name], digits) for name, digits in shown.items()]
     return (summary.setting.name, str(len(summary.setting.runs)), *figures, span(summary.intervals[RSUM]))
 
 
@@ -133,9 +137,10 @@ def _remarks(one: Difference) -> list[str]:
     return found
 
 
-def spread(figure: Spread) -> str:
+def spread(figure: Spread, digits: int = 1) -> str:
     """Mean and standard deviation; of one seed only what it gave."""
-    return f"{figure.mean:.1f}" if figure.deviation is None else str(figure)
+    mean = f"{figure.mean:.{digits}f}"
+    return mean if figure.deviation is None else f"{mean} ± {figure.deviation:.{digits}f}"
 
 
 def signed(value: float) -> str:

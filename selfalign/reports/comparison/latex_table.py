@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from selfalign.reports.comparison.comparing import Comparison, Difference, Summary
 from selfalign.reports.comparison.comparison_table import notes, probability, signed, span
 from selfalign.reports.leaderboard.standings import Spread
+from selfalign.reports.metric_columns import shown_metrics
 from selfalign.runs.reading import RSUM
-from selfalign.runs.results import RECALLS
+from selfalign.runs.results import DIRECTIONS
 
-_FIGURES = (*RECALLS, RSUM)
 _TEX = {
     "\\": r"\textbackslash{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -23,26 +23,40 @@ _TEX = {
     "<": "$<$",
     ">": "$>$",
 }
-_HEADER = (
-    r" & \multicolumn{3}{c}{image $\to$ text} & \multicolumn{3}{c}{text $\to$ image} & \\",
-    r"\cmidrule(lr){2-4}\cmidrule(lr){5-7}",
-    r"model & R@1 & R@5 & R@10 & R@1 & R@5 & R@10 & rSum \\",
-)
 
 
 def latex(comparison: Comparison) -> str:
     """Two tables for a paper, which need the package booktabs; how to read them stands above as comments."""
-    columns = [[summary.figures[name] for summary in comparison.summaries] for name in _FIGURES]
-    marks = [_marks(column) for column in columns]
+    figures = _figures()
+    marks = [_marks([one.figures[name] for one in comparison.summaries], *how) for name, how in figures.items()]
     rows = [_row(summary, [column[place] for column in marks]) for place, summary in enumerate(comparison.summaries)]
     parts = [f"% {note}" for note in notes(comparison)]
-    parts += _table("lccccccc", _HEADER, rows, _caption(comparison))
+    parts += _table("l" + "c" * len(figures), _header(), rows, _caption(comparison))
     if comparison.differences:
         header = (r"difference & rSum & 95\,\% interval & $p$, images & Holm & $p$, seeds \\",)
         rows = [_difference(one) for one in comparison.differences]
         caption = f"Differences from {comparison.baseline.name}: intervals by bootstrap over images and seeds."
         parts += ["", *_table("lccccc", header, rows, _tex(caption))]
     return "\n".join([*parts, ""])
+
+
+def _figures() -> dict[str, tuple[int, bool]]:
+    """Names of the columns; digits after the point, and whether more is better."""
+    every = {
+        f"{side}_{metric.name}": (metric.digits, metric.higher) for side in DIRECTIONS for metric in shown_metrics()
+    }
+    return every | {RSUM: (1, True)}
+
+
+def _header() -> tuple[str, str, str]:
+    labels = [_tex(metric.label) for metric in shown_metrics()]
+    count = len(labels)
+    titles = (rf"\multicolumn{{{count}}}{{c}}{{{title}}}" for title in (r"image $\to$ text", r"text $\to$ image"))
+    return (
+        rf" & {' & '.join(titles)} & \\",
+        rf"\cmidrule(lr){{2-{count + 1}}}\cmidrule(lr){{{count + 2}-{2 * count + 1}}}",
+        rf"model & {' & '.join(labels * 2)} & rSum \\",
+    )
 
 
 def _caption(comparison: Comparison) -> str:
@@ -56,10 +70,10 @@ def _caption(comparison: Comparison) -> str:
     return rf"{said} Best \textbf{{bold}}, second \underline{{underlined}}."
 
 
-def _marks(column: Sequence[Spread]) -> list[str]:
+def _marks(column: Sequence[Spread], digits: int, higher: bool) -> list[str]:
     """What each figure is set in: equal figures, as they are shown, are marked alike."""
-    shown = [f"{spread.mean:.1f}" for spread in column]
-    ranked = sorted({float(value) for value in shown}, reverse=True)
+    shown = [f"{spread.mean:.{digits}f}" for spread in column]
+    ranked = sorted({float(value) for value in shown}, reverse=higher)
     if len(ranked) < 2:
         return [""] * len(column)
     best = sum(float(value) == ranked[0] for value in shown)
@@ -71,10 +85,11 @@ def _marks(column: Sequence[Spread]) -> list[str]:
 
 def _row(summary: Summary, marks: Sequence[str]) -> str:
     cells = [_tex(summary.setting.name)]
-    for name, mark in zip(_FIGURES, marks, strict=True):
+    for (name, (digits, _)), mark in zip(_figures().items(), marks, strict=True):
         spread = summary.figures[name]
-        figure = f"{mark}{{{spread.mean:.1f}}}" if mark else f"{spread.mean:.1f}"
-        cells.append(figure if spread.deviation is None else rf"{figure} {{\scriptsize$\pm${spread.deviation:.1f}}}")
+        figure = f"{mark}{{{spread.mean:.{digits}f}}}" if mark else f"{spread.mean:.{digits}f}"
+        deviation = spread.deviation
+        cells.append(figure if deviation is None else rf"{figure} {{\scriptsize$\pm${deviation:.{digits}f}}}")
     return " & ".join(cells) + r" \\"
 
 

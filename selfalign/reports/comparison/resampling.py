@@ -55,32 +55,36 @@ def bootstrap(hits: Sequence[np.ndarray], captions: np.ndarray, draws: int, seed
     """Recalls of resampled images and seeds; settings share the images of a draw, so that differences are paired.
 
     Args:
-        hits: of each setting (K, N, 6): of each seed and image the image queries and the caption queries that hit.
+        hits: of each setting (K, N, C): of each seed and image what its image query adds to each of C / 2 figures, 1
+            for a hit, then what its caption queries add.
         captions: (N,) captions of each image.
         draws: B.
         seed: decides the draws; the images drawn do not depend on the settings.
 
     Returns:
-        of each setting (B, 7): the six recalls in percent and their sum.
+        of each setting (B, C + 1): the means over queries in percent, as recalls, and their sum.
     """
     images = len(captions)
     sources = np.random.SeedSequence(seed).spawn(1 + len(hits))
     of_images, *of_seeds = map(np.random.default_rng, sources)
     seeds = [seed_weights(source, draws, len(setting)) for source, setting in zip(of_seeds, hits, strict=True)]
     columns = np.concatenate([setting.transpose(1, 0, 2).reshape(images, -1) for setting in hits], axis=1)
-    edges = np.cumsum([0, *(6 * len(setting) for setting in hits)])
-    found = [np.empty((draws, 7)) for _ in hits]
+    width = hits[0].shape[2]
+    edges = np.cumsum([0, *(width * len(setting) for setting in hits)])
+    found = [np.empty((draws, width + 1)) for _ in hits]
     step = max(1, _CHUNK // images)
     for start in range(0, draws, step):
         rows = slice(start, min(start + step, draws))
         weights = image_weights(of_images, rows.stop - rows.start, images)
-        queries = np.stack([np.full(len(weights), float(images)), weights @ captions], axis=1).repeat(3, axis=1)
+        queries = np.stack([np.full(len(weights), float(images)), weights @ captions], axis=1).repeat(
+            width // 2, axis=1
+        )
         totals = weights @ columns
         for place, target in enumerate(found):
-            of_seed = totals[:, edges[place] : edges[place + 1]].reshape(len(weights), -1, 6)
-            target[rows, :6] = 100 * np.einsum("bkc,bk->bc", of_seed, seeds[place][rows]) / queries
+            of_seed = totals[:, edges[place] : edges[place + 1]].reshape(len(weights), -1, width)
+            target[rows, :width] = 100 * np.einsum("bkc,bk->bc", of_seed, seeds[place][rows]) / queries
     for target in found:
-        target[:, 6] = target[:, :6].sum(axis=1)
+        target[:, width] = target[:, :width].sum(axis=1)
     return found
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from selfalign.files.whole_files import whole_file
 from selfalign.reports.columns import columns
-from selfalign.reports.leaderboard.standings import SELECTION, Leaderboard, Spread
-from selfalign.runs.results import RECALLS
+from selfalign.reports.leaderboard.standings import NOT_GIVEN, SELECTION, Leaderboard, Spread
+from selfalign.reports.metric_columns import column_labels, metric_columns
 
 
 def save_csv(board: Leaderboard, path: Path) -> None:
@@ -40,7 +40,7 @@ def _cells(spread: Spread | None) -> list[float | str]:
 def table(board: Leaderboard) -> str:
     """The rows for a terminal, under a caption that says what they are ranked by."""
     header = ["", *(short_key(key, board.keys) for key in board.keys), "seeds", "val", "test rsum"]
-    header += ["i2t R@1", "R@5", "R@10", "t2i R@1", "R@5", "R@10"]
+    header += column_labels()
     rows = [header]
     for place, setting in enumerate(board.rows):
         mark = "*" if place in board.best else ""
@@ -48,11 +48,15 @@ def table(board: Leaderboard) -> str:
         if setting.selection is None:
             rows.append([*start, setting.trouble])
             continue
-        recalls = [f"{setting.figures[name].mean:.1f}" for name in RECALLS]
-        rows.append([*start, str(setting.selection), str(setting.figures["rsum"]), *recalls])
+        shown = [_shown(setting.figures.get(name), digits) for name, digits in metric_columns().items()]
+        rows.append([*start, str(setting.selection), str(setting.figures["rsum"]), *shown])
         if setting.trouble:
             rows[-1].append(setting.trouble)
     return "\n".join([*_caption(board), *_lines(rows, len(header))])
+
+
+def _shown(spread: Spread | None, digits: int) -> str:
+    return NOT_GIVEN if spread is None else f"{spread.mean:.{digits}f}"
 
 
 def _caption(board: Leaderboard) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfalign.runs.jobs import SweepJob
-from selfalign.runs.results import RECALLS
+from selfalign.runs.results import figures_of
 
 SELECTION = "selection"
 NOT_GIVEN = "–"
@@ -192,8 +192,7 @@ def _figures(record: dict[str, Any]) -> dict[str, float]:
     figures = {SELECTION: record["selection"]}
     for name, result in record["protocols"].items():
         prefix = "" if name == record["protocol"] else f"{name}."
-        figures[f"{prefix}rsum"] = result["rsum"]
-        figures |= {f"{prefix}{recall}": result[recall[:3]][recall[4:]] for recall in RECALLS}
+        figures |= {f"{prefix}{figure}": value for figure, value in figures_of(result).items()}
     if "alignment" in record:
         figures["alignment_accuracy"] = record["alignment"]["accuracy"]
     return figures
