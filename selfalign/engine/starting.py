@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,6 +43,20 @@ def start_tokenizer(config: Mapping[str, Any], report: Callable[[str], None]) ->
         )
     report(f"words of {os.path.relpath(path)}: {tokenizer.vocabulary_size:,}")
     return tokenizer
+
+
+def tokenizer_of_a_run_that_goes_on(path: Path, fresh: CaptionTokenizer) -> CaptionTokenizer:
+    """The checkpoint's own, where its vocabulary is that of the data: older versions may have split words otherwise.
+
+    Args:
+        path: the run's own checkpoint.
+        fresh: made from the data as they are now.
+
+    Returns:
+        ``fresh`` where the vocabularies differ, which :func:`require_same_model` refuses.
+    """
+    trained = read_checkpoint(path)[0].tokenizer
+    return tokenizer_from_state(trained) if _vocabulary(trained) == _vocabulary(fresh.state()) else fresh
 
 
 def load_weights(module: RetrievalModule, path: Path, report: Callable[[str], None]) -> None:
@@ -100,6 +115,11 @@ def train_what_was_trained(module: RetrievalModule, path: Path) -> None:
     if sum(len(group["params"]) for group in groups) == trained + len(biases):
         for bias in biases:
             bias.requires_grad_(True)
+
+
+def _vocabulary(state: Mapping[str, Any]) -> Any:
+    """The words or word pieces of a tokenizer's state, with their ids."""
+    return json.loads(state["backend"])["model"]["vocab"] if "backend" in state else state
 
 
 def _parents(names: list[str]) -> list[str]:

@@ -34,7 +34,13 @@ from selfalign.engine.constructing import Config, construct
 from selfalign.engine.evaluation import checked_width, evaluate_checkpoints, say
 from selfalign.engine.metrics_file import go_on
 from selfalign.engine.modules.retrieval import RetrievalModule
-from selfalign.engine.starting import load_weights, require_same_model, start_tokenizer, train_what_was_trained
+from selfalign.engine.starting import (
+    load_weights,
+    require_same_model,
+    start_tokenizer,
+    tokenizer_of_a_run_that_goes_on,
+    train_what_was_trained,
+)
 from selfalign.engine.trainer import build_trainer, flags_of, for_testing, for_training, require_batches, stopping
 from selfalign.errors import UserError
 from selfalign.processes.place import is_first_process
@@ -79,18 +85,10 @@ def _train(
     config: Config, flags: Trainer, run_dir: Path, loggers: Sequence[Logger], begin: Callable[[], None]
 ) -> dict[str, Any]:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    prepare_data(config["data"], say)
-    tokenizer = start_tokenizer(config, say)
-    data = build_data(config, tokenizer, say)
-    module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
-    require_batches(flags, data)
-    if config["init_from"] is not None:
-        load_weights(module, Path(config["init_from"]), say)
-    if config["compile"]:
-        say("compiling both towers; the first steps take minutes")
-        for tower in (module.backbone.image_tower, module.backbone.text_tower):
-            tower.compile()  # in place: parameters keep their names
     checkpoints, training = run_dir / "checkpoints", config["training"]
+    start = newest_checkpoint(checkpoints, say)
+    module, data = _model_and_data(config, start)
+    require_batches(flags, data)
     best = KeepBest(checkpoints / "best.ckpt")
     last = construct("training", KeepLast, path=checkpoints / LAST, **_intervals(training))
     rows = CSVLogger(run_dir, name="", version="")
@@ -106,7 +104,6 @@ def _train(
         log_every_n_steps=_LOG_EVERY,
         **for_training(flags, run_dir),
     )
-    start = newest_checkpoint(checkpoints, say)
     steps = 0 if start is None else require_same_model(module, start)
     if is_first_process():
         begin()
@@ -127,6 +124,23 @@ def _train(
         selection=best.score,
         limits=for_testing(flags),
     )
+
+
+def _model_and_data(config: Config, start: Path | None) -> tuple[RetrievalModule, RetrievalDataModule]:
+    """What a run trains and what it is trained on; ``start`` is the checkpoint where it goes on."""
+    prepare_data(config["data"], say)
+    tokenizer = start_tokenizer(config, say)
+    if start is not None:
+        tokenizer = tokenizer_of_a_run_that_goes_on(start, tokenizer)
+    data = build_data(config, tokenizer, say)
+    module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
+    if config["init_from"] is not None:
+        load_weights(module, Path(config["init_from"]), say)
+    if config["compile"]:
+        say("compiling both towers; the first steps take minutes")
+        for tower in (module.backbone.image_tower, module.backbone.text_tower):
+            tower.compile()  # in place: parameters keep their names
+    return module, data
 
 
 def _callbacks(
