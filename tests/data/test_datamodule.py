@@ -116,3 +116,14 @@ def test_a_region_is_right_for_a_word_from_half_an_overlap_on(scan_folder: Path)
     np.save(scan_folder / "test_alignments.npy", np.array([[0, 2, 0, 0, 10, 10]], np.float64))
     batch = next(iter(data(scan_folder).test_dataloader()[2]))
     assert batch.correct.tolist() == [[True, True, False, False]]
+
+
+def test_annotated_captions_come_with_their_own_image(scan_folder: Path) -> None:
+    captions = [3, 17, 39]
+    rows = [[caption, 2, 0, 0, 10, 10] for caption in captions]
+    np.save(scan_folder / "test_alignments.npy", np.array(rows, np.float64))
+    pairs = next(iter(data(scan_folder).test_dataloader()[2])).pairs
+    assert pairs.captions.ids.tolist() == captions
+    assert pairs.images.ids.tolist() == pairs.captions.image_ids.tolist() == [0, 3, 7]
+    features = np.load(scan_folder / "test_ims.npy")
+    np.testing.assert_array_equal(pairs.images.regions.numpy(), features[[0, 3, 7]])
