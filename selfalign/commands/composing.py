@@ -153,7 +153,8 @@ def prepared(arguments: Sequence[str], program: str) -> list[str]:
                 plain(_composed(name, changed, search), program, options.overrides)
             else:
                 checked(_changed(values, other), SCHEMAS[program])
-        spelt = {before: _spelt(override, job) for before, override in zip(options.overrides, typed, strict=True)}
+        bases = [_composed(name, chosen, search) for chosen in _chosen_groups(typed, first)]
+        spelt = {before: _spelt(override, bases) for before, override in zip(options.overrides, typed, strict=True)}
     return [spelt.get(argument, argument) for argument in arguments]
 
 
@@ -225,13 +226,22 @@ def _forced(override: Override) -> str:
     return _line(override, "++")
 
 
-def _spelt(override: Override, config: DictConfig) -> str:
-    """A setting as Hydra takes it; a key of somebody else's, as of a logger, needs to be forced upon it."""
+def _chosen_groups(typed: Sequence[Override], first: Sequence[Override]) -> Iterator[list[Override]]:
+    """The choices of groups, without single settings, of a sweep's first job and of each job that varies one group."""
+    places = [number for number, override in enumerate(first) if override.is_delete() or _is_group(override)]
+    yield [first[number] for number in places]
+    for number, other in _alternatives(typed):
+        if _is_group(other):
+            yield [other if place == number else first[place] for place in places]
+
+
+def _spelt(override: Override, bases: Sequence[DictConfig]) -> str:
+    """A setting as Hydra takes it; a key that files leave to the schema, or of a logger, has to be forced upon it."""
     if override.is_delete() or _is_hydra(override) or _is_group(override):
         return str(override.input_line) if override.is_delete() else _line(override, "+" if override.is_add() else "")
     group, _, name = override.key_or_group.rpartition(".")
-    place = OmegaConf.select(config, group) if group else config
-    return _line(override, "" if isinstance(place, DictConfig) and name in place else "++")
+    places = [OmegaConf.select(base, group) if group else base for base in bases]
+    return _line(override, "" if all(isinstance(place, DictConfig) and name in place for place in places) else "++")
 
 
 def _first(overrides: Sequence[Override], *, multirun: bool) -> list[Override]:
