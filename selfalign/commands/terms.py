@@ -16,11 +16,7 @@ from selfalign.errors import UserError
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0, or 2 for a bad model or data set."""
-    parser = argparse.ArgumentParser(prog="selfalign terms", description=__doc__)
-    parser.add_argument("model", type=Path, help="a run folder or a checkpoint")
-    parser.add_argument("--split", default="test", choices=("val", "test"), help="whose pairs (default: %(default)s)")
-    parser.add_argument("--batches", type=int, default=3, help="batches that are averaged (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     from selfalign.engine.building import build_data
     from selfalign.engine.loss_terms import loss_terms
     from selfalign.engine.restoring import restore
@@ -39,6 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
     for term in terms:
         say(f"{term.name:15}{term.right:12.4f}{term.wrong:12.4f}{term.image_gradient:12.3g}{term.text_gradient:12.3g}")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="selfalign terms", description=__doc__.split("\n")[0])
+    parser.add_argument("model", type=Path, help="a run folder or a checkpoint")
+    parser.add_argument("--split", default="test", choices=("val", "test"), help="whose pairs (default: %(default)s)")
+    parser.add_argument("--batches", type=int, default=3, help="batches that are averaged (default: %(default)s)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -176,14 +176,6 @@ def test_attention_on_the_cpu_is_torchs() -> None:
         torch.testing.assert_close(attention(query, key, value, seen), expected)
 
 
-def test_a_word_table_is_what_is_trained_of_word_vectors() -> None:
-    assert vsrn().word_table() is not None
-    assert linear(bert=False).word_table() is not None
-    assert camera(bert_frozen=True).word_table() is None
-    assert camera(bert_frozen=False).word_table().shape == (VOCABULARY, BERT["hidden_size"])
-    assert linear(bert=True).word_table() is None
-
-
 def test_a_linear_network_with_bert_trains_nothing_of_it_and_keeps_its_dropout_off() -> None:
     network = linear(bert=True).train()
     assert not network.text_tower.bert.training

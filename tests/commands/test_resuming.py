@@ -19,7 +19,7 @@ from selfalign.runs.folder import begin, locked, require_fresh, require_writable
 from selfalign.runs.results import is_finished, read_results
 from tests.runs.made_jobs import record
 
-TYPED = ["backbone=vsrn", "seed=3", "training.epochs=2", "data.root=somewhere"]
+TYPED = ["backbone=vsrn", "scheduler=step", "seed=3", "training.epochs=2", "data.root=somewhere"]
 EDITS = [  # (what stands there, what is put instead); None: the whole file
     (None, ""),
     (None, "[]"),

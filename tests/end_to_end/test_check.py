@@ -69,7 +69,7 @@ def test_good_data_end_with_0_and_leave_nothing_behind(folder: Path) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert "usable by: camera vsrn" in lines
+    assert "usable by: camera vsrn linear linear_bert" in lines
     assert lines[-1] == "0 errors, 0 warnings"
     assert any("30 images, 4 regions of 10" in line for line in lines)
     assert any("% unknown" in line for line in lines)
@@ -102,7 +102,7 @@ def test_boxes_that_the_backbone_does_not_read_are_no_errors(check: Callable[...
     done = check(folder)
     assert done.code == 0
     assert "backbone=vsrn reads no boxes" in done.stdout
-    assert "usable by: vsrn\n" in done.stdout
+    assert "usable by: vsrn linear linear_bert\n" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 
 from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run, series, succeed
 
-SMALL = (*TINY, "backbone=vsrn", "training.epochs=4", "training.save_every=2")
+SMALL = (*TINY, "backbone=vsrn", "scheduler=step", "training.epochs=4", "training.save_every=2")
 
 
 def start(folder: Path, *overrides: str) -> subprocess.Popen[str]:
