@@ -101,6 +101,13 @@ class CameraImageTower(nn.Module):
         return l2_normalize(self.pooling(rows.take(regions), rows), dim=-1)[:, None], None
 
 
+def embedding_width(bert: PreTrainedModel) -> int:
+    """Width of a BERT-family model's input embeddings."""
+    weight = bert.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight.shape[1]
+
+
 class CameraTextTower(nn.Module):
     """Word pieces → one vector, through BERT, gated attention and a residual MLP.
 
@@ -163,7 +170,7 @@ class CameraTextTower(nn.Module):
         if concepts == "linear":
             self.concept = nn.Linear(bert_width, width)
         elif concepts == "convolution":
-            self.concept = WordConvolution(bert.get_input_embeddings().weight.shape[1], width)
+            self.concept = WordConvolution(embedding_width(bert), width)
 
     def train(self, mode: bool = True) -> CameraTextTower:
         super().train(mode)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -61,9 +62,9 @@ def store_schema() -> None:
         if backbone.options:
             node["defaults"] = ["_self_", *({f"override /{group}": name} for group, name in backbone.options.items())]
         store.store(backbone.name, node, "backbone", "_global_")
-        for data, values in backbone.published.items():
+        for data, differing in backbone.published.items():
             for recipe in ("default", "published"):
-                store.store(f"{recipe}_{backbone.name}_{data}", nested(values), "recipe/of", "_global_")
+                store.store(f"{recipe}_{backbone.name}_{data}", nested(differing), "recipe/of", "_global_")
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,37 +141,42 @@ def prepared(arguments: Sequence[str], program: str) -> list[str]:
     asks = options.help or options.hydra_help or options.info or options.shell_completion or options.experimental_rerun
     if asks or unknown:
         return list(arguments)  # Hydra's own business
-    with _hydra(options.config_path):
-        search = [f"hydra.searchpath=[file://{Path(options.config_dir).resolve()}]"] if options.config_dir else []
+    with _hydra(options.config_path, options.config_dir):
         typed = _typed(options.overrides)
         name = options.config_name or program
         first = _first(typed, multirun=options.multirun)
-        job = _composed(name, first, search)
+        job = _composed(name, first)
         values = plain(job, program, options.overrides)
         for number, other in _alternatives(typed):
             changed = [*first[:number], other, *first[number + 1 :]]
             if _is_group(other):
-                plain(_composed(name, changed, search), program, options.overrides)
+                plain(_composed(name, changed), program, options.overrides)
             else:
                 checked(_changed(values, other), SCHEMAS[program])
-        bases = [_composed(name, chosen, search) for chosen in _chosen_groups(typed, first)]
+        bases = [_composed(name, chosen) for chosen in _chosen_groups(typed, first)]
         spelt = {before: _spelt(override, bases) for before, override in zip(options.overrides, typed, strict=True)}
     return [spelt.get(argument, argument) for argument in arguments]
 
 
 @contextlib.contextmanager
-def _hydra(config_path: str | None = None) -> Iterator[None]:
+def _hydra(config_path: str | None = None, config_dir: str | None = None) -> Iterator[None]:
+    """Hydra over ``configs``, or the folders of ``--config-path`` and ``--config-dir``."""
     store_schema()
     folder = CONFIGS if config_path is None else Path(config_path).resolve()
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+        if config_dir is not None:
+            search = create_config_search_path(str(folder))
+            search.prepend("command-line", f"file://{Path(config_dir).resolve()}", "schema")
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("selfalign", search)
         yield
 
 
-def _composed(name: str, overrides: Sequence[Override], search: Sequence[str] = ()) -> DictConfig:
+def _composed(name: str, overrides: Sequence[Override]) -> DictConfig:
     lines = [_forced(override) for override in overrides]
     try:
-        return hydra.compose(name, [*search, *lines])
+        return hydra.compose(name, lines)
     except MissingConfigException as error:
         raise _missing_option(error) from error
 

@@ -253,8 +253,8 @@ class AlignmentDataset(BatchedDataset):
                 phrase = np.zeros(pairs.captions.tokens.shape[1], np.bool_)
                 phrase[self._phrases[caption, token]] = True
                 phrases.append(phrase)
-                correct.append(overlaps(boxes[row], np.stack(true_boxes)).max(axis=1) >= _OVERLAP)
-                centred.append(centres_in(boxes[row], np.stack(true_boxes)).any(axis=1))
+                correct.append(np.asarray(overlaps(boxes[row], np.stack(true_boxes)).max(axis=1) >= _OVERLAP))
+                centred.append(np.asarray(centres_in(boxes[row], np.stack(true_boxes)).any(axis=1)))
         return AlignmentBatch(
             pairs, torch.tensor(rows), torch.tensor(words), _stack(phrases), _stack(correct), _stack(centred)
         )

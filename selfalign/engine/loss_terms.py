@@ -53,7 +53,7 @@ def loss_terms(module: RetrievalModule, split: Split, *, batch_size: int, batche
     module.eval().requires_grad_(True)
     if hasattr(module.backbone.text_tower, "bert") and getattr(module.backbone.text_tower, "bert_frozen", True):
         module.backbone.text_tower.bert.requires_grad_(False)
-    measured: dict[str, list[tuple[float, float, float, float]]] = {}
+    measured: dict[str, list[tuple[float, ...]]] = {}
     for number in range(count):
         captions = CAPTIONS_PER_IMAGE * np.arange(number * batch_size, (number + 1) * batch_size)
         batch = split.pair_batch(captions)

@@ -79,7 +79,8 @@ def kept_word_features(config: Mapping[str, Any], module: Any, data: RetrievalDa
         )
     if not isinstance(module.backbone, Camera | LinearTwoTower):
         raise UserError("backbone.bert.cache: expected backbone=camera or backbone=linear_bert")
-    return [KeepWordFeatures(module.backbone.text_tower.bert, data, Path(bert["cache"]).expanduser())]
+    encoder: Any = module.backbone.text_tower.bert
+    return [KeepWordFeatures(encoder, data, Path(bert["cache"]).expanduser())]
 
 
 def _digest_of(bert: PreTrainedModel) -> bytes:
