@@ -30,16 +30,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def figures(path: Path) -> dict[str, Any]:
-    record = json.loads(path.read_text())
-    return {name: record[name] for name in FIGURES}
+def assert_as_expected(record: dict[str, Any], path: Path) -> None:
+    """Every figure of that version to the last digit; further ones may have come since."""
+    expected = json.loads(path.read_text())
+    for name in FIGURES:
+        if isinstance(expected[name], dict):
+            assert {key: record[name][key] for key in expected[name]} == expected[name]
+        else:
+            assert record[name] == expected[name]
 
 
 @pytest.mark.parametrize("name", ["camera", "vsrn"])
 def test_an_old_checkpoint_evaluates_to_the_last_digit(folder: Path, name: str, tmp_path: Path) -> None:
     checkpoint, data = folder / name / "checkpoints" / "best.ckpt", {"root": str(folder / "scenes")}
     record = evaluate_checkpoints([checkpoint], tmp_path, strategy=CPU, data=data)
-    assert {key: record[key] for key in FIGURES} == figures(folder / name / "expected.json")
+    assert_as_expected(record, folder / name / "expected.json")
 
 
 @pytest.mark.parametrize("name", ["camera", "vsrn"])
@@ -48,4 +53,5 @@ def test_an_old_run_resumes_to_the_last_digit(folder: Path, name: str) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert figures(folder / name / "results.json") == figures(folder / name / "expected_resumed.json")
+    record = json.loads((folder / name / "results.json").read_text())
+    assert_as_expected(record, folder / name / "expected_resumed.json")

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from selfalign.settings import LOSS_TERMS, RANKING_LOSSES
+
 LOSSES = {  # towers, concept alignment, context alignment
     ("original", False, False): "baseline",
     ("selfalign", True, True): "selfalign",
@@ -15,17 +17,35 @@ LOSSES = {  # towers, concept alignment, context alignment
     ("selfalign", False, False): "baseline towers=selfalign",
 }
 """Names of ``configs/loss`` by what they build."""
+_ALIGNMENTS = ("concept", "context")
 
 
 def loss_name(loss: Mapping[str, Any]) -> str:
-    """The name of a loss group by its towers and weights.
+    """The name of a loss group by its ranking loss, its terms and its towers, as ``selfalign`` or ``infonce+words``.
 
     Raises:
         KeyError, TypeError, ValueError: if it is none.
     """
-    terms = {term: float(loss[term]["weight"]) > 0 for term in ("concept", "context")}
-    known = LOSSES.get((loss["towers"], *terms.values()))
-    return known or "+".join(term for term, used in terms.items() if used) + f" towers={loss['towers']}"
+    ranking = loss.get("ranking", {}).get("name", published_ranking())
+    used = [term for term in named_terms() if float(loss.get(term, {}).get("weight", 0)) > 0]
+    further = [term for term in used if term not in _ALIGNMENTS]
+    aligned = [term for term in _ALIGNMENTS if term in used]
+    if ranking == published_ranking() and not further:
+        known = LOSSES.get((loss["towers"], *(term in aligned for term in _ALIGNMENTS)))
+        return known or f"{'+'.join(aligned)} towers={loss['towers']}"
+    start = ["selfalign"] if len(aligned) == len(_ALIGNMENTS) else aligned
+    name = "+".join([*([] if ranking == published_ranking() else [ranking]), *start, *further])
+    return name if loss["towers"] == "selfalign" else f"{name} towers={loss['towers']}"
+
+
+def published_ranking() -> str:
+    """The ranking loss that names of runs do not tell: the published one, the first row of its table."""
+    return next(iter(RANKING_LOSSES)).name
+
+
+def named_terms() -> list[str]:
+    """The terms of a loss that its name tells: all but those that belong to a backbone."""
+    return [row.name for row in LOSS_TERMS if not row.own]
 
 
 def recorded(overrides: Mapping[str, str], config: Mapping[str, Any] | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.runs.jobs import read_jobs
 from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
 from selfalign.runs.results import DIRECTIONS, RECALLS, RESULTS, checked_results, figures_of
+from selfalign.settings import TrainingRun, checked
 
 RSUM = "rsum"
 _EVALUATE_AGAIN = "evaluate its checkpoint again: python eval.py checkpoints=RUN"
@@ -115,9 +116,7 @@ def read_run(folder: Path) -> Run:
     record = checked_results(found, folder / RESULTS)
     ranks = read_ranks(folder / NAME)
     try:
-        models = tuple(
-            {**model, "backbone": {**model["backbone"]}, "loss": {**model["loss"]}} for model in record["models"]
-        )
+        models = tuple(checked(model, TrainingRun, record=True) for model in record["models"])
         known = {f"{side}_{metric.name}" for side in DIRECTIONS for metric in rank_metrics()} | {RSUM}
         reported = {
             name: {figure: float(value) for figure, value in figures_of(result).items() if figure in known}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 from selfalign.errors import UserError
-from selfalign.settings.axes import axis
+from selfalign.settings.axes import axes, axis
 from selfalign.settings.field import REQUIRED, Rule
 from selfalign.settings.nearest import nearest
 from selfalign.settings.values import WrongTypeError, converted, described
@@ -194,12 +194,25 @@ def _unknown(key: str, value: Any, known: list[str]) -> UserError:
     every = every_key()
     choices = f"expected one of {', '.join(known)}"
     if key in every:
-        return UserError(f"{key}: unknown setting here, it belongs to another choice; {choices}")
+        return UserError(f"{key}: unknown setting here, it is of {' or '.join(_owners(key))}; {choices}")
     while isinstance(value, Mapping) and value:  # as it was typed
         name, value = next(iter(value.items()))
         key = f"{key}.{name}"
     guess = nearest(key, known) or nearest(key, every)
     return UserError(f"{key}: unknown setting; {f'did you mean {guess}?' if guess else choices}")
+
+
+def _owners(key: str) -> list[str]:
+    """The choices that a key is a setting of, as ``loss.ranking=hinge``."""
+    found = [
+        f"{table.key}={row.name}"
+        for table in axes()
+        for row in table
+        if key.startswith(f"{table.key}.")
+        and key.removeprefix(f"{table.key}.").partition(".")[0] in [field.name for field in fields(row.settings)]
+    ]
+    term = key.split(".")[1] if key.startswith("loss.") else ""
+    return found or [f"backbone={row.name}" for row in axis("backbone") if term in row.losses] or ["another choice"]
 
 
 def _shown(value: Any) -> str:

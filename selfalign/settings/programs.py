@@ -21,7 +21,7 @@ class Loss:
     """What is trained; the terms of the backbone come to it."""
 
     towers: Literal["selfalign", "original"] = setting("selfalign", in_name=True, doc="original: exactly VSRN / CAMERA")
-    ranking: Any = setting("hinge", axis="loss.ranking", doc="how right pairs are told from wrong ones")
+    ranking: Any = setting("hinge", axis="loss.ranking", in_name=True, doc="how right pairs are told from wrong ones")
 
 
 def loss_with(values: Mapping[str, Any]) -> type:

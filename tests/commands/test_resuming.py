@@ -53,7 +53,7 @@ EDITS = [  # (what stands there, what is put instead); None: the whole file
     ("training:", "trainings:"),
     ("backbone:", "backbone: vsrn\nx:"),
     ("padding: masked", "padding: paper"),
-    ("  learning_rate:", "  learning_rate: 1e-3 #"),
+    ("  learning_rate:", "  learning_rate: 2e-3 #"),
     ("  clip_norm:", "  clip_norm: yes #"),
     ("logger: {}", "logger: wandb"),
     ("logger: {}", "logger:\n  x: 3"),

@@ -155,7 +155,7 @@ def test_the_trivial_two_tower_trains_infonce_on_every_data_set(backbone: str, d
         ("loss.concept.weight=-1", "loss.concept.weight"),
         ("loss.towers=paper", "towers"),
         ("+loss.ranking.margins=1", "loss.ranking"),
-        ("+loss.triplet.weight=1", "loss.triplet: unknown setting"),
+        ("+loss.triplet.weight=1", "loss.triplet.weight: unknown setting"),
         ("+backbone.depth=3", "backbone"),
         ("+backbone.bert.layers=3", "backbone.bert.layers"),
         ("+training.warm_ups=3", "training.warm_up"),

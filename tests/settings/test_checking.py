@@ -59,7 +59,7 @@ def test_no_is_false(word: Any) -> None:
                                            ("compile=off", ("compile",)), ("data.resident=no", ("data", "resident")),
                                            ("backbone.bert.dropout=No", ("backbone", "bert", "dropout"))])  # fmt: skip
 def test_no_is_false_on_the_command_line(line: str, path: tuple[str, ...]) -> None:
-    value: Any = composed([line])
+    value: Any = composed(["data=f30k", line])
     for name in path:
         value = value[name]
     assert value is False

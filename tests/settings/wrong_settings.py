@@ -37,9 +37,9 @@ class Wrong:
 
 def wrong_settings() -> list[Wrong]:
     """Wrong types, values out of bounds, scalars for groups, misspelt keys; of every setting there is."""
-    found = []
+    found: list[Wrong] = []
     for key, field in walk(TrainingRun):
-        if field.rule.table:
+        if field.rule.table or any(key == wrong.key for wrong in found):  # another row's setting of the same name
             continue
         backbone = "vsrn" if key.startswith(("backbone.vocab", "backbone.final", "backbone.region", "backbone.word",
                                              "loss.captioning")) else "camera"  # fmt: skip

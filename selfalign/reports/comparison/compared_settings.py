@@ -12,11 +12,9 @@ import numpy as np
 from selfalign.errors import UserError
 from selfalign.reports.leaderboard.leaderboard_table import short_key, short_value
 from selfalign.reports.leaderboard.standings import NOT_GIVEN, flat
-from selfalign.runs.labels import loss_name
+from selfalign.runs.labels import loss_name, named_terms
 from selfalign.runs.reading import Run
 from selfalign.settings import is_in_name, matters
-
-_WEIGHTS = ("loss.concept.weight", "loss.context.weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,4 +188,5 @@ def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
 def _untold(keys: Mapping[str, str], key: str) -> str:
     """A value that the short name does not tell; weights 0 and 1 are what the loss is named after."""
     value = keys.get(key, NOT_GIVEN)
-    return "" if key == "ensemble" or (key in _WEIGHTS and value in ("0", "1")) else value
+    named = key in (f"loss.{term}.weight" for term in named_terms())
+    return "" if key == "ensemble" or (named and value in ("0", "1")) else value

@@ -122,7 +122,7 @@ def test_what_else_differs_is_never_hidden_behind_a_short_name(tmp_path: Path) -
         write_run(tmp_path / "b", "loss=selfalign", "training.epochs=9", seed=1, signal=0.7),
         write_run(tmp_path / "c", "loss=selfalign", "loss.concept.weight=0.5", seed=1, signal=0.8),
         write_run(tmp_path / "d", "loss=baseline", "loss.towers=selfalign", seed=1, signal=0.7),
-        write_run(tmp_path / "e", "backbone=vsrn", seed=1, signal=0.5),
+        write_run(tmp_path / "e", "backbone=vsrn", "loss=selfalign", seed=1, signal=0.5),
     ]
     found = compare(read_runs(runs), draws=1000, against="camera baseline training.epochs=3")
     names = [summary.setting.name for summary in found.summaries]
