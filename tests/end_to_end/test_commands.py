@@ -157,7 +157,7 @@ def test_runs_and_ensembles_are_compared_by_the_ranks_that_they_keep(runs: Path)
     assert done.returncode == 0, done.stderr
     for name in ("camera", "vsrn", "together"):
         assert f"{results(runs / name)['rsum']:.1f}" in done.stdout
-    assert "ensemble of 2 camera selfalign + vsrn selfalign − vsrn selfalign: " in done.stdout
+    assert "ensemble of 2 camera infonce+words + vsrn infonce+words − vsrn infonce+words: " in done.stdout
     assert "20 images" in done.stdout
 
 
@@ -170,12 +170,12 @@ def test_the_same_seed_gives_the_same_numbers(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("data=precomputed", "data.root=nowhere"), "no such folder"),
+        (("data=precomputed", "data.root=nowhere", "backbone=vsrn"), "no such folder"),
         (("data.size=3",), "size"),
         (("+typo=1",), "typo: unknown setting"),
         (("backbone=resnet",), "resnet"),
         (("loss.context.weight=-1",), "loss.context.weight"),
-        (("data=precomputed", "data.root=data/scenes", "data.val_split=test"), "three splits"),
+        (("data=precomputed", "data.root=data/scenes", "data.val_split=test", "backbone=vsrn"), "three splits"),
         (("backbone.bert.source=no/such-model",), "backbone.bert.source=DIR"),
     ],
 )

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from selfalign.processes.place import TORCHRUN
 from tests.conftest import write_scan_folder
 from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, SCENES, results, run, succeed
 
 SMOKE = ("debug=smoke", *SCENES, "strategy.accelerator=cpu")
 GRID = ("loss.context.weight=1,2", "seed=1,2,3")
 REPEAT = "the same command runs only what is missing"
-FAILING = ("loss.concept.weight=1,-1", "seed=1,2")
+OF_TORCHRUN = {name: "0" for name in TORCHRUN} | {"WORLD_SIZE": "2"}
+FAILING = ("data.val_split=dev,nosuch", "seed=1,2")
 
 
 def board(sweep: Path) -> list[dict[str, str]]:
@@ -44,14 +46,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_job_that_fails_is_a_row_and_the_sweep_goes_on(folder: Path) -> None:
     first, second = board(folder / "failing")
-    assert (first["best"], first["loss.concept.weight"], first["seeds_done"], first["state"]) == (
+    assert (first["best"], first["data.val_split"], first["seeds_done"], first["state"]) == (
         "yes",
-        "1",
+        "dev",
         "2",
         "done",
     )
     assert second["seeds_done"] == "0"
-    assert second["state"] == "2 failed: loss.concept.weight: expected a finite number of at least 0, got -1"
+    assert second["state"].startswith("2 failed: data folder")
+    assert "nosuch" in second["state"]
     records = [results(path) for path in sorted((folder / "failing").iterdir()) if (path / "results.json").exists()]
     assert [record["seed"] for record in records] == [1, 2]
     mean = sum(record["selection"] for record in records) / 2
@@ -72,7 +75,7 @@ def test_the_end_of_a_sweep_with_failures_is_one_line_and_a_failure(folder: Path
 
 def test_a_job_of_a_sweep_gives_the_numbers_of_a_single_run(folder: Path) -> None:
     """The second job of its process."""
-    succeed("train.py", *SMOKE, "loss.concept.weight=1", "seed=2", "hydra.run.dir=single", cwd=folder)
+    succeed("train.py", *SMOKE, "data.val_split=dev", "seed=2", "hydra.run.dir=single", cwd=folder)
     single = results(folder / "single")
     (job,) = (name for name in done(folder / "failing") if "seed=2" in name)
     for key in ("selection", "rsum", "i2t", "t2i", "alignment"):
@@ -160,8 +163,8 @@ def test_every_preset_runs_in_one_smoke_sweep(folder: Path) -> None:
     ("arguments", "environment", "message"),
     [
         (("loss=concept,typo",), {}, "typo"),
-        (("seed=1,2",), {"LOCAL_RANK": "0", "RANK": "0"}, "without torchrun or srun"),
-        (("+sweep.typo=1,2",), {}, "sweep: unknown setting"),
+        (("seed=1,2",), OF_TORCHRUN, "without torchrun or srun"),
+        (("+sweep.typo=1,2",), {}, "sweep.typo: unknown setting"),
     ],
 )
 def test_a_mistake_in_a_sweep_is_told_before_or_in_its_jobs(
