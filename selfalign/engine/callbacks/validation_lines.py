@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.engine.callbacks.time_left import TimeLeft
+from selfalign.metrics.recall import CrossModalRecall
 
 
 class ValidationLines(pl.Callback):
@@ -39,6 +40,7 @@ class ValidationLines(pl.Callback):
 def _gallery(trainer: pl.Trainer, module: pl.LightningModule) -> str:
     """As ``dev, 200 images · 1,000 captions``, or ``a part of dev, ...`` under Lightning's limits."""
     names = getattr(getattr(trainer, "datamodule", None), "names", {})
-    images, captions = module.recall.size
-    part = "a part of " if module.recall.is_part else ""
+    recall: CrossModalRecall = module.recall  # type: ignore[assignment]
+    images, captions = recall.size
+    part = "a part of " if recall.is_part else ""
     return f"{part}{names.get('val', 'validation')}, {images:,} images · {captions:,} captions:"
