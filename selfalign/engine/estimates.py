@@ -50,7 +50,8 @@ def estimates(config: Config, inspection: Inspection, tokenizer: CaptionTokenize
     gallery = _gallery_bytes(config, features["test"].images)
     yield "test embeddings", f"{_size(gallery)} ({config['backbone']['width']} wide, fp32)"
     captions = train.images * CAPTIONS_PER_IMAGE
-    steps = training["epochs"] * -(-captions // data["batch_size"])
+    batches = data["batch_size"] * config["trainer"]["accumulate_grad_batches"]
+    steps = training["epochs"] * -(-captions // batches)
     yield "steps", f"{steps:,} in {training['epochs']} epochs; their own time is the device's and not estimated"
     rate = _reading_rate(train)
     # An epoch of all captions reads every image five times, once for each of its captions.

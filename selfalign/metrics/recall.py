@@ -26,6 +26,7 @@ class CrossModalRecall(Metric):
     Attributes:
         is_part: whether only a part of the gallery is shown, as under Lightning's ``limit_val_batches``.
         captions_shown: (M,) ids of the captions that :meth:`embeddings` has given.
+        size: images and captions that it has given.
         computed_on: the gallery of all processes that :meth:`compute` has just seen, for those who show examples of it;
             large, so to be set to ``None`` by who calls ``compute``. ``None`` for a part.
     """
@@ -54,6 +55,7 @@ class CrossModalRecall(Metric):
             self.add_state(name, default=[], dist_reduce_fx=None)
         self.expected = (0, 0)
         self.is_part = False
+        self.size = (0, 0)
         self.computed_on: tuple[ImageEmbedding, CaptionEmbedding] | None = None
 
     def reset_gallery(self, images: int, captions: int, *, part: bool = False) -> None:
@@ -110,6 +112,7 @@ class CrossModalRecall(Metric):
         return *self._of(image_rows, caption_rows), owners
 
     def _of(self, image_rows: Tensor, caption_rows: Tensor) -> tuple[ImageEmbedding, CaptionEmbedding]:
+        self.size = (len(image_rows), len(caption_rows))
         return (
             ImageEmbedding(_all(self.views)[image_rows], _optional(self.image_context, image_rows)),
             CaptionEmbedding(_all(self.vectors)[caption_rows], _optional(self.caption_context, caption_rows)),

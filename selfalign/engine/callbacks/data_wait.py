@@ -56,7 +56,7 @@ class DataWait(pl.Callback):
         self._done = True
         total = self._waited + self._worked
         share = self._waited / total
-        step = total / self._steps
+        step = total / self._steps * trainer.accumulate_grad_batches
         advice = "the data; more data.workers, float16 features or data.resident=true help"
         tell(
             trainer,

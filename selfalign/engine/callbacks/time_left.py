@@ -26,6 +26,9 @@ class TimeLeft:
     def words(self, trainer: pl.Trainer) -> str:
         """As ``12 min left``; empty where nothing can be said."""
         total = trainer.estimated_stepping_batches
+        module = getattr(trainer, "lightning_module", None)
+        limit = getattr(getattr(module, "optimisation", None), "max_steps", None)
+        total = total if limit is None else min(total, limit)
         if self._start is None or total == float("inf"):
             return ""
         begun, first = self._start

@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.engine.callbacks.time_left import TimeLeft
+from selfalign.metrics.recall import CrossModalRecall
 
 
 class ValidationLines(pl.Callback):
@@ -31,13 +32,15 @@ class ValidationLines(pl.Callback):
         left = self._left.words(trainer)
         tell(
             trainer,
-            f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  {_gallery(trainer)}  {recalls}"
-            f"  rsum {figures['val/rsum']:5.1f}{f'  {left}' if left else ''}",
+            f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  {_gallery(trainer, pl_module)}  "
+            f"{recalls}  rsum {figures['val/rsum']:5.1f}{f'  {left}' if left else ''}",
         )
 
 
-def _gallery(trainer: pl.Trainer) -> str:
-    """As ``dev, 200 images · 1,000 captions``."""
+def _gallery(trainer: pl.Trainer, module: pl.LightningModule) -> str:
+    """As ``dev, 200 images · 1,000 captions``, or ``a part of dev, ...`` under Lightning's limits."""
     names = getattr(getattr(trainer, "datamodule", None), "names", {})
-    images, captions = (len(loader.dataset) for loader in (trainer.val_dataloaders or ())[:2])
-    return f"{names.get('val', 'validation')}, {images:,} images · {captions:,} captions:"
+    recall: CrossModalRecall = module.recall  # type: ignore[assignment]
+    images, captions = recall.size
+    part = "a part of " if recall.is_part else ""
+    return f"{part}{names.get('val', 'validation')}, {images:,} images · {captions:,} captions:"
