@@ -12,6 +12,7 @@ from selfalign.backbones.context_head import ContextHead, caption_context, image
 from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.pooling.base import Pooling
+from selfalign.backbones.pooling.mean import MeanPooling
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import NormAxis, l2_normalize, normalize_along
 from selfalign.structures import (
@@ -63,6 +64,16 @@ class VsrnImageTower(nn.Module):
         self.concept = None if concepts == "shared" else nn.Linear(region_width, width)
         self.final_norm = BatchNorm(width) if final_norm else nn.Identity()
         self.context = ContextHead(width) if context else None
+        alone = norm_axis == "none" and self.concept is not None and not context
+        if alone and final_norm and isinstance(pooling, MeanPooling):
+            self._leave_constants_untrained()
+
+    def _leave_constants_untrained(self) -> None:
+        """Biases that add one constant to all regions: what reads these has biases of its own, and the final norm takes
+        the constant away from their mean. Their gradients are rounding noise, see :class:`LinearBeforeNorm`.
+        """
+        for bias in (self.project.bias, *(block.output_norm.bias for block in self.graph)):
+            bias.requires_grad_(False)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         raw = batch.regions.to(self.project.weight.dtype)

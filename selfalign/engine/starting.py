@@ -25,7 +25,7 @@ def start_tokenizer(config: Mapping[str, Any], report: Callable[[str], None]) ->
         report: told where the words come from.
 
     Raises:
-        UserError: if the checkpoint is of another backbone, or the run names a vocabulary of its own.
+        UserError: if the checkpoint is of another backbone, or the run asks for a vocabulary of its own.
     """
     if config["init_from"] is None:
         return build_tokenizer(dict(config), report)
@@ -35,7 +35,14 @@ def start_tokenizer(config: Mapping[str, Any], report: Callable[[str], None]) ->
     if trained != wanted:
         raise UserError(f"init_from: {path} is of backbone={trained}, the run of backbone={wanted}")
     tokenizer = tokenizer_from_state(provenance.tokenizer)
-    named = config["backbone"].get("vocabulary", {}).get("file")
+    vocabulary, its = ((of["backbone"].get("vocabulary") or {}) for of in (config, provenance.config))
+    for key in vocabulary.keys() & its.keys() - {"file"}:
+        if vocabulary[key] != its[key]:
+            raise UserError(
+                f"init_from: {path} brings its own words, another vocabulary than backbone.vocabulary.{key}="
+                f"{vocabulary[key]} would make; set backbone.vocabulary.{key}={its[key]}, with which it was trained"
+            )
+    named = vocabulary.get("file")
     if named is not None and build_tokenizer(dict(config), report).state() != tokenizer.state():
         raise UserError(
             f"init_from: {path} was trained with other words than those of backbone.vocabulary.file={named}; without "

@@ -47,7 +47,7 @@ def read_torch_file(path: Path, what: str, allowed: Sequence[type] = (), memory_
     with open_regular(path, what) as file:
         try:
             _require_honest_sizes(file, path.stat().st_size)
-            require_checksums(file)
+            require_checksums(file, older_formats=True)
             with torch.serialization.safe_globals(list(allowed)):
                 content = torch.load(path, map_location="cpu", weights_only=True, mmap=memory_map)
             require_modest_values(content)
@@ -60,15 +60,21 @@ def read_torch_file(path: Path, what: str, allowed: Sequence[type] = (), memory_
     return content
 
 
-def require_checksums(file: BinaryIO) -> None:
+def require_checksums(file: BinaryIO, *, older_formats: bool = False) -> None:
     """Read every record of torch's zip format, and compare it with its checksum.
+
+    Args:
+        file: of ``torch.save``.
+        older_formats: let a file through that is no zip file, as torch wrote them before 1.6, without checksums.
 
     Raises:
         ValueError: naming the first one that differs; also if it is a damaged zip file.
     """
     file.seek(0)
     if file.read(len(_ZIP)) != _ZIP:
-        return
+        if older_formats:
+            return
+        raise ValueError("not a file of torch.save")
     try:
         with zipfile.ZipFile(file) as archive:
             names = [record.filename for record in archive.infolist()]

@@ -91,8 +91,9 @@ def summarise(ranks: Tensor) -> DirectionResult:
     """Figures of ranks from 1, (queries,) int64.
 
     Example:
-        >>> summarise(torch.tensor([1, 3, 12]))
-        DirectionResult(r1=33.33..., r5=66.66..., r10=66.66..., median_rank=3.0, mean_rank=5.33...)
+        >>> figures = summarise(torch.tensor([1, 3, 12]))
+        >>> round(figures.r1, 2), round(figures.r5, 2), figures.median_rank
+        (33.33, 66.67, 3.0)
     """
     values = ranks.cpu().numpy()
     return DirectionResult({metric.name: metric.figure(values) for metric in rank_metrics()})

@@ -14,6 +14,7 @@ from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY
 from tests.wandb_files import OfflineRun, read_offline_run
 
 JOBS = {"good": "0.0003", "bad": "1e+30"}
+PUBLISHED = ("recipe=published", "loss=selfalign")
 SERIES = (
     *(f"train/{name}" for name in ("loss", "ranking", "concept", "context", "diversity")),
     *(f"train/similarity_{name}" for name in ("positive", "hardest_negative")),
@@ -26,7 +27,7 @@ SERIES = (
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A multirun of two jobs in one process, of which the second breaks down in training."""
     folder = tmp_path_factory.mktemp("dashboards")
-    command = [sys.executable, str(ROOT / "train.py"), "-m", *TINY, "logger=[wandb,tensorboard]"]
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *TINY, *PUBLISHED, "logger=[wandb,tensorboard]"]
     done = subprocess.run(
         [*command, f"training.learning_rate={','.join(JOBS.values())}", "hydra.sweep.dir=sweep"],
         cwd=folder,

@@ -64,7 +64,7 @@ def pretrained(folder: Path) -> str:
     """A tiny BERT with dropout, as the hub keeps them: model.safetensors, config.json, vocab.txt."""
     from transformers import BertConfig, BertModel
 
-    tokenizer = WordPieceTokenizer.from_captions(list(CAPTIONS), 60, maximum_length=16)
+    tokenizer = WordPieceTokenizer.from_captions(list(CAPTIONS), 200, maximum_length=16)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=tokenizer.vocabulary_size,
