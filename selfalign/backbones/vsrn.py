@@ -57,7 +57,8 @@ class VsrnImageTower(nn.Module):
         super().__init__()
         self.project = xavier_linear(region_width, width)
         self.region_norm = region_norm
-        self.graph = nn.Sequential(*(GraphReasoning(width) for _ in range(_GRAPH_BLOCKS)))
+        blocks = [GraphReasoning(width) for _ in range(_GRAPH_BLOCKS)]
+        self.graph = nn.Sequential(*blocks)
         self.rnn = nn.GRU(width, width, batch_first=True) if pooling is None else None
         self.pooling = pooling
         self.norm_axis = norm_axis
@@ -66,14 +67,10 @@ class VsrnImageTower(nn.Module):
         self.context = ContextHead(width) if context else None
         alone = norm_axis == "none" and self.concept is not None and not context
         if alone and final_norm and isinstance(pooling, MeanPooling):
-            self._leave_constants_untrained()
-
-    def _leave_constants_untrained(self) -> None:
-        """Biases that add one constant to all regions: what reads these has biases of its own, and the final norm takes
-        the constant away from their mean. Their gradients are rounding noise, see :class:`LinearBeforeNorm`.
-        """
-        for bias in (self.project.bias, *(block.output_norm.bias for block in self.graph)):
-            bias.requires_grad_(False)
+            # Biases that add one constant to all regions: what reads these has biases of its own, and the final norm
+            # takes the constant away from their mean. Their gradients are rounding noise, see LinearBeforeNorm.
+            for bias in (self.project.bias, *(block.output_norm.bias for block in blocks)):
+                bias.requires_grad_(False)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         raw = batch.regions.to(self.project.weight.dtype)

@@ -14,7 +14,12 @@ _COUNTED = ("overlap", "pointing", "phrase")
 
 
 class AlignmentAccuracy(Metric):
-    """Share of object words whose most similar region, the concept level's own choice, is on the object."""
+    """Share of object words whose most similar region, the concept level's own choice, is on the object.
+
+    Example:
+        >>> AlignmentAccuracy().compute()  # before any word
+        {}
+    """
 
     full_state_update = False
     hits: Tensor

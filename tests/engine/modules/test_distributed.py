@@ -59,13 +59,13 @@ def _cheat(name: str | None) -> ExitStack:
     if name == "scale of means":
         stack.enter_context(mock.patch.object(Shares, "of_mean", lambda self, value: value))
     if name == "Sinkhorn":
-        concept_alignment = importlib.import_module("selfalign.losses.concept_alignment")  # not the function of its name
-        alone = concept_alignment.sinkhorn
+        module = importlib.import_module("selfalign.losses.concept_alignment")  # the room has a function of its name
+        alone = module.sinkhorn
 
         def sinkhorn(scores: Tensor, **settings: Any) -> Tensor:
             return alone(scores, **settings | {"processes": ALONE})
 
-        stack.enter_context(mock.patch.object(concept_alignment, "sinkhorn", sinkhorn))
+        stack.enter_context(mock.patch.object(module, "sinkhorn", sinkhorn))
     if name == "BatchNorm":
         stack.enter_context(mock.patch.object(batch_norm, "current", return_value=ALONE))
     return stack
