@@ -49,6 +49,21 @@ class InfoNce:
             raise ValueError(f"temperature: expected 0.01 to 0.1 for a learned one, got {self.temperature}")
 
 
+@RANKING_LOSSES(
+    "guided",
+    builds="selfalign.losses.guided:GuidedInfoNceLoss",
+    reads=("similarity", "image_ids", "all_caption_tokens", "all_caption_masks"),
+)
+@dataclass(frozen=True)
+class Guided:
+    """InfoNCE that pushes pairs apart by less, the more words their captions share; not of the paper."""
+
+    weight: float = setting(1.0, at_least=0, doc="in the total; 0 leaves it out")
+    temperature: float = setting(0.07, above=0, doc="of the softmax")
+    margin: float = setting(0.2, at_least=0, doc="added to wrong pairs whose captions share nothing")
+    quantile: float = setting(0.5, at_least=0, at_most=1, doc="of wrong pairs; the less alike have the full margin")
+
+
 @LOSS_TERMS(
     "words",
     builds="selfalign.losses.words:WordContrastLoss",

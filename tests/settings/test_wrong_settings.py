@@ -28,7 +28,7 @@ BY_HAND = {  # of the issue, and what was silently right or a traceback before
     "seed=1.5": "expected a whole number of at least 0 and of at most 4294967295, got 1.5",
     "seed=null": "got null",
     "training.validate_every=2.5": "expected a whole number of at least 1 (steps), got 2.5",
-    "loss.ranking=x": "expected one of hinge, infonce, got 'x'",
+    "loss.ranking=x": "expected one of guided, hinge, infonce, got 'x'",
     "training=3": "expected settings (epochs, learning_rate,",
     "strategy=9": "expected one of ddp, ddp_cpu, single, got 9",
     "training.epochs=[1,2]": "got [1, 2]",
@@ -39,7 +39,7 @@ BY_HAND = {  # of the issue, and what was silently right or a traceback before
     "data=nosuch": "expected one of coco, f30k, f8k, precomputed, scenes, got 'nosuch'",
     "loss.captioning.weight=1": "it is of backbone=vsrn; expected one of loss.towers,",
     "backbone.heads=3": "expected a divisor of width=2048, got 3",
-    "loss.ranking.temperature=1": "it is of loss.ranking=infonce; expected one of loss.ranking.weight,",
+    "loss.ranking.temperature=1": "it is of loss.ranking=infonce or loss.ranking=guided; expected one of loss.ranking.weight,",
     "seed=1,2": "several values are a sweep, which needs -m",
     "data=precomputed": "give data.root=DIR",
 }

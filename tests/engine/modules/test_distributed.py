@@ -141,6 +141,7 @@ def test_losses_gradients_prototypes_and_weights_are_those_of_one_process(
 
 
 OPTIONS = {
+    "margins by words": ("vsrn", ("ranking",), ("loss/ranking=guided",)),
     "learned temperature": (
         "vsrn",
         ("ranking",),
