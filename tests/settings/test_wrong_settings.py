@@ -39,7 +39,7 @@ BY_HAND = {  # of the issue, and what was silently right or a traceback before
     "data=nosuch": "expected one of coco, f30k, f8k, precomputed, scenes, got 'nosuch'",
     "loss.captioning.weight=1": "it is of backbone=vsrn; expected one of loss.towers,",
     "backbone.heads=3": "expected a divisor of width=2048, got 3",
-    "loss.ranking.temperature=1": "it is of loss.ranking=infonce or loss.ranking=guided; expected one of loss.ranking.weight,",
+    "loss.ranking.temperature=1": "it is of loss.ranking=infonce or loss.ranking=guided; expected one of loss.rank",
     "seed=1,2": "several values are a sweep, which needs -m",
     "data=precomputed": "give data.root=DIR",
 }
