@@ -81,7 +81,9 @@ def provenance_from(record: Any, where: str) -> Provenance:
 
 
 def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
-    """Weights of a checkpoint as this package computes with them: fp32, which half precision is widened to exactly.
+    """Weights of a checkpoint as this package computes with them: fp32.
+
+    Half precision is widened exactly; what trained in fp64 (``strategy.precision=64-true``) is rounded.
 
     Raises:
         UserError: if one of them is no number, or of a type that a model of this package never has.
@@ -91,10 +93,10 @@ def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
         where = f"checkpoint {path}: weight {str(name)[:80]}"
         if not isinstance(values, torch.Tensor) or values.is_meta or values.layout != torch.strided:
             raise UserError(f"{where} is no tensor of values")
-        if values.dtype in (torch.float16, torch.bfloat16):
+        if values.dtype in (torch.float16, torch.bfloat16, torch.float64):
             values = values.float()
         if values.is_complex() or (values.is_floating_point() and values.dtype != torch.float32):
-            raise UserError(f"{where} is {values.dtype}; expected torch.float32, bfloat16 or float16")
+            raise UserError(f"{where} is {values.dtype}; expected torch.float32, float64, bfloat16 or float16")
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
             raise UserError(f"{where} holds values that are no numbers (NaN or infinite); take an earlier checkpoint")
         found[str(name)] = values

@@ -65,7 +65,7 @@ class Trainer:
                 f"val_check_interval: expected null, got {self.val_check_interval}; training.validate_every does it, "
                 "in optimiser steps"
             )
-        if self.max_time is not None and not _TIME.fullmatch(self.max_time):
+        if self.max_time is not None and not (_TIME.fullmatch(self.max_time) and self.max_time.strip("0:")):
             raise ValueError(f"max_time: expected days:hours:minutes:seconds, as 0:02:00:00, got {self.max_time!r}")
 
 
