@@ -114,6 +114,9 @@ def build_trainer(settings: Config, *, idle_parameters: bool = False, **others: 
         ) from error
     except MisconfigurationException as error:
         raise UserError(f"strategy: {_one_line(error)}") from error
+    asked = str(settings.get("precision", trainer.precision))
+    if asked.startswith("16") and trainer.precision.startswith("bf16"):  # Lightning warns, and goes on
+        raise UserError(f"strategy.precision={asked}: this machine does not have it, expected bf16-mixed or 32-true")
     if trainer.strategy.root_device.type == "cpu":
         keep_freed_memory()
     return trainer
