@@ -67,6 +67,10 @@ BROKEN = {
     "missing boxes": (lambda root: (root / "train_boxes.npy").unlink(), "which this backbone needs"),
     "missing sizes": (lambda root: (root / "train_img_sizes.npy").unlink(), "which this backbone needs"),
     "a caption too few": (lambda root: lines(root / "train_caps.txt", lambda text: text[:-1]), "12 images need 60"),
+    "one caption an image": (
+        lambda root: lines(root / "train_caps.txt", lambda text: text[:12]),
+        "need 60 captions \\(5 each\\), got 12; 1 an image, where five are expected",
+    ),
     "an empty caption": (
         lambda root: lines(root / "train_caps.txt", lambda text: [*text[:7], " ", *text[8:]]),
         "line 8",
@@ -83,7 +87,7 @@ BROKEN = {
         lambda root: np.save(
             root / "train_ims.npy", np.random.default_rng(0).standard_normal((60, 4, 10)).astype(np.float32)
         ),
-        "the five rows of image 0 are not the same",
+        "the five rows of image 0 are not the same .* with one caption an image",
     ),
     "not UTF-8": (lambda root: (root / "train_caps.txt").write_bytes(b"a dog\n\xff\xfe\n"), "not UTF-8 at byte 6"),
     "empty captions": (lambda root: (root / "train_caps.txt").write_bytes(b""), "the file is empty"),

@@ -50,6 +50,9 @@ def test_a_flag_says_how_long_training_is_and_when_it_is_validated(
     record = trained(scan_folder, tmp_path, *flags)
     assert (steps(tmp_path), validations(tmp_path)) == (expected, validated)
     assert record["protocol"] == "full"
+    figures = {name: values for name, (_, values) in series(tmp_path).items()}
+    recalls = [figures[f"val/{side}_r{depth}"] for side in ("i2t", "t2i") for depth in (1, 5)]
+    assert figures["val/selection"] == pytest.approx([sum(row) for row in zip(*recalls, strict=True)])
 
 
 def test_after_its_time_a_training_is_validated_and_tested(scan_folder: Path, tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             "error",
             about,
             f"features {features.path}: as many rows as captions, but the five rows of image {faults.repeat} are not "
-            f"the same; it is neither one row an image nor one a caption ({counted(faults.repeats, 'such image')})",
+            f"the same ({counted(faults.repeats, 'such image')}); it is neither one row an image with five captions "
+            "each, nor one a caption; with one caption an image, give each image five",
         )
     if faults.value is not None:
         yield Finding(

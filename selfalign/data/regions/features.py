@@ -38,9 +38,12 @@ class RegionFeatures:
         repeated = rows == captions and captions % CAPTIONS_PER_IMAGE == 0
         self._step = CAPTIONS_PER_IMAGE if repeated else 1
         if not repeated and captions != CAPTIONS_PER_IMAGE * rows:
+            reason = "the two files are of different data sets or cut"
+            if captions % rows == 0:
+                reason = f"{captions // rows} an image, where five are expected"
             raise UserError(
                 f"features {path}: {rows} images need {CAPTIONS_PER_IMAGE * rows} captions "
-                f"({CAPTIONS_PER_IMAGE} each), got {captions}; the two files are of different data sets or cut"
+                f"({CAPTIONS_PER_IMAGE} each), got {captions}; {reason}"
             )
         self.images = rows // self._step
 
