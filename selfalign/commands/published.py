@@ -1,7 +1,8 @@
 """The published results beside your runs: selfalign published [RUN_DIR...] [--markdown].
 
 A run stands beside a row only if it is exactly that setting: backbone, loss, data, protocol, padding=paper and the
-published recipe. A run that comes near is named with what differs.
+published recipe. A run that comes near is named with what differs. Below stand other models of the field on the same
+inputs.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from selfalign.reports.field_table import field_markdown, field_text
     from selfalign.reports.published_table import markdown, match, published, text
     from selfalign.runs.reading import read_runs
 
     table = published()
     runs = read_runs(options.runs)
     printed = (markdown if options.markdown else text)(table, match(table, runs, recipe), runs)
+    printed += "\n" + (field_markdown if options.markdown else field_text)(table, runs)
     if options.out is None:
         say(printed.rstrip("\n"))
     else:
