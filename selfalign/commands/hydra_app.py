@@ -217,6 +217,8 @@ def _perform_evaluation(job: Job) -> None:
         padding=settings["padding"],
         data=settings["data"],
         embeddings=settings["save_embeddings"],
+        answers=settings["save_answers"],
+        trec=settings["trec"],
         original=settings["original"],
     )
     if is_first_process():

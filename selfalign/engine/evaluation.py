@@ -27,12 +27,14 @@ from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
+from selfalign.functional.search import answer_lists
 from selfalign.interop.conversion import convert, is_original
 from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol, evaluate
 from selfalign.processes.exchange import current
 from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
 from selfalign.runs import ranks_file
+from selfalign.runs.answers_file import ANSWERS, save_answers, save_trec
 from selfalign.runs.checkpoint import Provenance, read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import save_embeddings
 from selfalign.runs.results import RESULTS, environment, save_results
@@ -99,6 +101,8 @@ def evaluate_checkpoints(
     padding: str | None = None,
     data: Config | None = None,
     embeddings: bool = False,
+    answers: int = 0,
+    trec: bool = False,
     original: Config | None = None,
     limits: Config | None = None,
 ) -> dict[str, Any]:
@@ -115,6 +119,8 @@ def evaluate_checkpoints(
         padding: ``None`` as trained.
         data: settings of the data that differ from the checkpoint's; ``None`` values do not count.
         embeddings: also write ``embeddings.safetensors``.
+        answers: first answers of every query, in all of the gallery, to keep in ``answers.npz``.
+        trec: keep them as files of TREC too.
         original: for the authors' checkpoints: ``vocabulary``, ``bert``, and ``to``, a file to convert one into.
         limits: of Lightning's Trainer, as ``limit_test_batches``: figures are then those of a part, and no protocol's.
 
@@ -131,12 +137,7 @@ def evaluate_checkpoints(
         models.append((provenance, *_restore(path, provenance, weights, padding, split, data or {})))
     configs = [config for _, _, _, config in models]
     wanted = list(protocols or configs[0]["data"]["protocol"])
-    for _, _, source, _ in models:  # all that is cheap, before the first model encodes anything
-        shown = source.split("test")
-        for protocol in wanted:
-            check_protocol(protocol, shown.images, len(shown.captions))
-        if shown.texts != models[0][2].split("test").texts:
-            raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
+    _require_one_gallery(models, wanted)
     galleries = [_encode(module, source, strategy, config, limits or {}) for _, module, source, config in models]
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
@@ -163,10 +164,29 @@ def evaluate_checkpoints(
             similarity = full_similarity(tile, images, len(first.image_of_caption))
             pairs = [(gallery.image, gallery.caption) for gallery in galleries]
             save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
+        if answers:
+            _keep_answers(tile, first, answers, run_dir, trec=trec)
         ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
         save_results(record, run_dir / RESULTS)  # last: it says that all else is there
     say(table(results, record))
     return record
+
+
+def _keep_answers(tile: Tile, gallery: Gallery, count: int, run_dir: Path, *, trec: bool) -> None:
+    lists = answer_lists(tile, gallery.image_of_caption, len(gallery.image.views), count)
+    save_answers(*lists, gallery.image_of_caption, run_dir / ANSWERS)
+    if trec:
+        save_trec(*lists, gallery.image_of_caption, run_dir)
+
+
+def _require_one_gallery(models: Sequence[tuple[Any, Any, RetrievalDataModule, Any]], protocols: Sequence[str]) -> None:
+    """All that is cheap, before the first model encodes anything."""
+    for _, _, source, _ in models:
+        shown = source.split("test")
+        for protocol in protocols:
+            check_protocol(protocol, shown.images, len(shown.captions))
+        if shown.texts != models[0][2].split("test").texts:
+            raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
 
 
 def _read(path: Path, data: Config, original: Config) -> tuple[Provenance, dict[str, Any]]:

@@ -7,7 +7,7 @@ from selfalign.functional.answers import Answers, best_answers
 from selfalign.functional.masking import RealRows, real_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile, retrieval_ranks
-from selfalign.functional.search import Hits, first_answers
+from selfalign.functional.search import Hits, answer_lists, first_answers
 from selfalign.functional.similarity import joint_embeddings, multi_view_similarity, pair_similarity
 from selfalign.functional.sinkhorn import sinkhorn
 
@@ -16,6 +16,7 @@ __all__ = [
     "Hits",
     "RealRows",
     "Tile",
+    "answer_lists",
     "best_answers",
     "embedding_tile",
     "first_answers",

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from selfalign.functional.ranks import Tile
+from selfalign.functional.ranks import ROUNDING, Tile
 from selfalign.structures import TensorRecord
 
 _QUERIES = 512
 _GALLERY = 8192
+_BEHIND_EQUALS = ROUNDING + 1e-12
+"""By how much right answers step back in an order that counts as ranks do: those within rounding of them come first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +55,16 @@ def first_answers(tile: Tile, queries: int, gallery: int, top: int) -> Hits:
     return Hits(torch.cat([hits.rows for hits in found]), torch.cat([hits.scores for hits in found]))
 
 
+def _at_least_single(scores: Tensor) -> Tensor:
+    return scores.cpu() if scores.dtype == torch.float64 else scores.float().cpu()
+
+
 def _of_part(tile: Tile, part: slice, gallery: int, top: int) -> Hits:
     count = part.stop - part.start
     best = Hits(torch.empty(count, 0, dtype=torch.int64), torch.empty(count, 0))
     for start in range(0, gallery, _GALLERY):
         columns = slice(start, min(start + _GALLERY, gallery))
-        best = _merged(best, _largest(tile(part, columns).float().cpu(), top, start), top)
+        best = _merged(best, _largest(_at_least_single(tile(part, columns)), top, start), top)
     return best
 
 
@@ -78,3 +84,46 @@ def _merged(one: Hits, other: Hits, top: int) -> Hits:
     rows, scores = torch.cat([one.rows, other.rows], dim=1), torch.cat([one.scores, other.scores], dim=1)
     order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]
     return Hits(rows.gather(1, order), scores.gather(1, order))
+
+
+def answer_lists(tile: Tile, image_of_caption: Tensor, images: int, top: int) -> tuple[Hits, Hits]:
+    """The first answers of every image and of every caption, in the order that ranks are counted by.
+
+    Where scores are equal within rounding, wrong answers come before right ones (see
+    :func:`selfalign.functional.ranks.retrieval_ranks`), then the first rows of the gallery: the first right answer of a
+    list stands at the place that its rank says.
+
+    Args:
+        tile: similarities of a slice of the images and a slice of the captions.
+        image_of_caption: (M,) int64.
+        images: N.
+        top: K answers a query; all where there are fewer.
+
+    Returns:
+        captions of each image, rows (N, K), and images of each caption, rows (M, K); scores as the tile gives them.
+
+    Example:
+        >>> scores = torch.tensor([[0.7, 0.7], [0.1, 0.2]])  # two images, one caption each
+        >>> i2t, t2i = answer_lists(lambda rows, columns: scores[rows, columns], torch.tensor([0, 1]), 2, top=2)
+        >>> i2t.rows, t2i.rows
+        (tensor([[1, 0],
+                [1, 0]]), tensor([[0, 1],
+                [0, 1]]))
+    """
+    owners = image_of_caption.cpu()
+    numbers = torch.arange(images)
+
+    def stepped_back(rows: slice, columns: slice) -> Tensor:
+        right = numbers[rows, None] == owners[None, columns]
+        return tile(rows, columns).cpu().double() - _BEHIND_EQUALS * right
+
+    i2t = first_answers(stepped_back, images, len(owners), top)
+    t2i = first_answers(lambda captions, rows: stepped_back(rows, captions).mT, len(owners), images, top)
+    return (
+        Hits(i2t.rows, _stepped_forward(i2t.scores, owners[i2t.rows] == numbers[:, None])),
+        Hits(t2i.rows, _stepped_forward(t2i.scores, t2i.rows == owners[:, None])),
+    )
+
+
+def _stepped_forward(scores: Tensor, right: Tensor) -> Tensor:
+    return (scores + _BEHIND_EQUALS * right).float()

@@ -79,6 +79,8 @@ class Evaluation:
     split: str | None = setting(None, doc="null: the test split of the first checkpoint's data")
     protocol: list[str] | None = setting(None, one_of=PROTOCOLS, doc="null: as the first checkpoint's data say")
     save_embeddings: bool = setting(False, doc="embeddings.safetensors beside results.json")
+    save_answers: int = setting(0, at_least=0, doc="first answers of every query that answers.npz keeps; 0: none")
+    trec: bool = setting(False, doc="the kept answers as TREC's run and qrels files too")
     padding: Padding | None = setting(None, doc="null: as trained")
     data: Data = group(partial=True, doc="null: as trained")
     strategy: Strategy = group(doc="devices")

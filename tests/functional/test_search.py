@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from selfalign.functional import search
-from selfalign.functional.search import first_answers
+from selfalign.functional.answers import best_answers
+from selfalign.functional.ranks import retrieval_ranks
+from selfalign.functional.search import answer_lists, first_answers
 
 
 @pytest.mark.parametrize(("queries", "gallery", "top"), [(1, 1, 1), (7, 5, 9), (11, 23, 4), (9, 64, 64)])
@@ -33,3 +35,32 @@ def test_it_equals_a_stable_sort_of_all_scores(
 def test_no_answers_are_no_question() -> None:
     with pytest.raises(ValueError, match="top: expected at least 1"):
         first_answers(lambda rows, columns: torch.zeros(1, 1), 1, 1, 0)
+
+
+@pytest.mark.parametrize("levels", [3, 10_000], ids=["many ties", "few ties"])
+def test_lists_are_in_the_order_that_ranks_are_counted_by(monkeypatch: pytest.MonkeyPatch, levels: int) -> None:
+    monkeypatch.setattr(search, "_QUERIES", 4)
+    monkeypatch.setattr(search, "_GALLERY", 6)
+    random = torch.Generator().manual_seed(2)
+    owners = torch.tensor([0, 0, 1, 2, 3, 3, 3, 4, 5, 6, 6])
+    scores = torch.randint(levels, (7, 11), generator=random) / levels
+    scores += 4e-7 * torch.rand(7, 11, generator=random)  # equal within rounding
+
+    def tile(rows: slice, columns: slice) -> torch.Tensor:
+        return scores[rows, columns]
+
+    i2t, t2i = answer_lists(tile, owners, 7, top=11)
+    for query in range(7):
+        expected = best_answers(scores[query], owners == query, 11)
+        ranked = (i2t.rows[query] == expected.best_right) & (owners[i2t.rows[query]] == query)
+        assert int(expected.rank) == int(ranked.int().argmax()) + 1
+    right_images = t2i.rows == owners[:, None]
+    right_captions = owners[i2t.rows] == torch.arange(7)[:, None]
+    ranks = retrieval_ranks(tile, owners, range(7), range(11))
+    assert torch.equal(ranks.t2i, right_images.int().argmax(dim=1) + 1)
+    assert torch.equal(ranks.i2t, right_captions.int().argmax(dim=1) + 1)
+    assert torch.allclose(i2t.scores, scores.gather(1, i2t.rows), rtol=0, atol=1e-7)
+    assert torch.allclose(t2i.scores, scores.mT.gather(1, t2i.rows), rtol=0, atol=1e-7)
+    short = answer_lists(tile, owners, 7, top=3)
+    assert torch.equal(short[0].rows, i2t.rows[:, :3])
+    assert torch.equal(short[1].rows, t2i.rows[:, :3])
