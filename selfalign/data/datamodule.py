@@ -190,8 +190,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         return self._on_device.fill(batch)
 
     def val_dataloader(self) -> list[DataLoader]:
-        """Images and captions of the validation split."""
-        return self._gallery(self.split("val"), "limit_val_batches")
+        """Images and captions of the validation split, and annotated captions where it has them."""
+        return self._judged(self.split("val"), "limit_val_batches")
 
     def predict_dataloader(self) -> list[DataLoader]:
         """Images and captions of the test split."""
@@ -199,8 +199,10 @@ class RetrievalDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader]:
         """Images and captions of the test split, and annotated captions where it has them."""
-        split = self.split("test")
-        loaders = self._gallery(split, "limit_test_batches")
+        return self._judged(self.split("test"), "limit_test_batches")
+
+    def _judged(self, split: Split, limit: str) -> list[DataLoader]:
+        loaders = self._gallery(split, limit)
         if split.files.alignments is not None:
             loaders.append(self._evaluation_loader(AlignmentDataset(split), repeat=False))
         return loaders

@@ -18,7 +18,8 @@ PUBLISHED = ("recipe=published", "loss=selfalign")
 SERIES = (
     *(f"train/{name}" for name in ("loss", "ranking", "concept", "context", "diversity")),
     *(f"train/similarity_{name}" for name in ("positive", "hardest_negative")),
-    *("train/prototype_entropy", "train/pairs_per_second", "lr-Adam", "val/selection", "val/rsum"),
+    *("train/prototype_entropy", "train/pairs_per_second", "lr-Adam"),
+    *("val/selection", "val/rsum", "val/alignment_accuracy"),
     *(f"val/{side}_r{depth}" for side in ("i2t", "t2i") for depth in (1, 5, 10)),
 )
 

@@ -29,11 +29,13 @@ class ValidationLines(pl.Callback):
             f"{side} " + " ".join(f"{figures[f'val/{side}_{depth}']:5.1f}" for depth in ("r1", "r5", "r10"))
             for side in ("i2t", "t2i")
         )
+        aligned = figures.get("val/alignment_accuracy")
         left = self._left.words(trainer)
         tell(
             trainer,
             f"step {trainer.global_step:>6}  epoch {trainer.current_epoch + 1}  {_gallery(trainer, pl_module)}  "
-            f"{recalls}  rsum {figures['val/rsum']:5.1f}{f'  {left}' if left else ''}",
+            f"{recalls}  rsum {figures['val/rsum']:5.1f}"
+            f"{'' if aligned is None else f'  alignment {aligned:4.1f} %'}{f'  {left}' if left else ''}",
         )
 
 

@@ -171,7 +171,9 @@ class TwoTowerModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         self._start_gallery(self.trainer.val_dataloaders, self.trainer.num_val_batches)
 
-    def validation_step(self, batch: ImageBatch | CaptionBatch, batch_index: int, dataloader_idx: int = 0) -> None:
+    def validation_step(
+        self, batch: ImageBatch | CaptionBatch | AlignmentBatch, batch_index: int, dataloader_idx: int = 0
+    ) -> None:
         self._encode_batch(batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -181,6 +183,8 @@ class TwoTowerModule(pl.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in figures.items() if name != "rsum"})
         self.log("val/selection", sum(figures[name] for name in _SELECTION))
         self.log("val/rsum", figures["rsum"], prog_bar=True)
+        if alignment := self.alignment.compute():
+            self.log_dict({f"val/alignment_{name}": alignment[name] for name in ("accuracy", "pointing", "phrase")})
 
     def on_validation_end(self) -> None:
         self.recall.computed_on = None  # the callbacks have seen it
