@@ -66,8 +66,10 @@ def extract_split(source: Source, split: Split, extractor: Extractor, root: Path
         with lock(held) as state:
             if state == "taken":
                 raise UserError(f"folder {root}: another process extracts split {split.name} at this moment")
-            _extract(source, split, extractor, root, report)
-        held.unlink(missing_ok=True)
+            try:
+                _extract(source, split, extractor, root, report)
+            finally:
+                held.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"folder {root}: cannot be written ({error.strerror or error})") from error
 

@@ -84,14 +84,17 @@ def load_transformers(source: str, side: int | None = None) -> VisionModel:
     Raises:
         UserError: if the hub cannot be reached, the folder is incomplete, or it is no vision model.
     """
-    from transformers import AutoBackbone, AutoConfig, AutoModel
+    import transformers
+    from transformers import AutoConfig, AutoModel
 
     source = _whole_path(source)
     processor, processor_settings = _processor(source, "model")
     with _quiet(source, "model"):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     architecture = str((getattr(config, "architectures", None) or [""])[0])
-    loader = AutoBackbone if architecture.endswith("Backbone") else AutoModel
+    # By its own class: AutoBackbone asks the hub even for a folder.
+    backbone = getattr(transformers, architecture, None) if architecture.endswith("Backbone") else None
+    loader = AutoModel if backbone is None else backbone
     whole, missing = _weights(source, "model", loader, _POOLERS)
     network = getattr(whole, "vision_model", whole)
     own = getattr(config, "vision_config", config)

@@ -1,0 +1,371 @@
+"""A folder of photographs becomes SCAN's layout: what check and training read, the same bytes after any kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from selfalign.commands import extract as command
+from selfalign.data.checks.checksums import checksum_findings
+from selfalign.data.checks.rules import split_findings
+from selfalign.data.conversion.feature_files import ArrayFile
+from selfalign.data.dataset import open_positions
+from selfalign.data.layout import find_split
+from selfalign.data.photographs import Photos
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.text.captions import read_captions
+from selfalign.errors import UserError
+from selfalign.photographs import Extractor, Regions, extraction
+from selfalign.photographs.extraction import Source, extract_split
+from selfalign.photographs.journal import Journal
+from selfalign.photographs.listing import list_photographs
+from selfalign.photographs.pairing import Split, splits_without_captions
+from tests.photographs.tiny_models import save_detector, save_photograph, save_vit
+
+NAMES = ["a.png", "b b.jpg", 'it\'s "c".png', "Ünï.png", "<script>.png", "f/g.png", "h.png", "日.jpg", "j.png", "k.png"]
+ARRAYS = ("ims", "boxes", "img_sizes")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_vit(tmp_path_factory.mktemp("vit"))
+
+
+@pytest.fixture(scope="module")
+def extractor(model: Path) -> Extractor:
+    return Extractor.load(str(model))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Ten photographs of names of every kind, and their captions as Flickr hands them out."""
+    for seed, name in enumerate(NAMES):
+        save_photograph(tmp_path / "photos" / name, seed, (40 + seed, 30))
+    lines = [f"{name}#{number}\twords {number} of {seed}\n" for seed, name in enumerate(NAMES) for number in range(5)]
+    (tmp_path / "captions.txt").write_text("".join(lines), encoding="utf-8")
+    return tmp_path / "photos"
+
+
+def run(photos: Path, out: Path, model: Path, *options: str) -> None:
+    sys.argv = [
+        "selfalign extract",
+        str(photos),
+        "--out",
+        str(out),
+        "--split",
+        "train",
+        "--model",
+        str(model),
+        *options,
+    ]
+    command.main()
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in root.iterdir() if not path.name.endswith(".lock")}
+
+
+def test_the_layout_is_what_check_and_training_read(
+    photos: Path, model: Path, extractor: Extractor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    run(photos, out, model, "--captions", str(tmp_path / "captions.txt"))
+    files = find_split(out, "train")
+    texts = read_captions(files.captions)
+    features = RegionFeatures(files.features, len(texts))
+    positions = open_positions(files, features, "pixels")
+    findings = list(split_findings(files, texts, features, positions, full=True))
+    assert {finding.level for finding in findings} == {"ok"}, findings
+    assert {finding.level for finding in checksum_findings(out)} == {"ok"}
+    values = [np.load(out / f"train_{kind}.npy") for kind in ARRAYS]
+    assert [(array.dtype, array.shape) for array in values] == [
+        (np.float32, shape) for shape in ((10, 36, 16), (10, 36, 4), (10, 2))
+    ]
+    assert (out / "train_images.txt").read_text(encoding="utf-8").split("\n")[:-1] == NAMES  # the captions' order
+    assert texts[5:10] == [f"words {number} of 1" for number in range(5)]
+    assert (out / "train_ids.txt").read_text(encoding="utf-8").split("\n")[:-1] == [n for n in NAMES for _ in range(5)]
+    for row, name in enumerate(NAMES):
+        found = extractor.regions(photos / name)
+        np.testing.assert_array_equal(values[0][row], found.features)
+        np.testing.assert_array_equal(values[1][row], found.boxes)
+        assert tuple(values[2][row]) == found.size == (40 + row, 30)
+        assert Photos(files, photos).read(row) is not None
+    assert "wrote split train" in capsys.readouterr().out
+    assert not [path for path in out.iterdir() if "partial" in path.name or "lock" in path.name]
+
+
+def test_photographs_without_captions_are_sorted_and_serve_an_index_only(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(photos, tmp_path / "out", model)
+    assert (tmp_path / "out" / "train_images.txt").read_text(encoding="utf-8").split("\n")[:-1] == sorted(NAMES)
+    assert not (tmp_path / "out" / "train_caps.txt").exists()
+    assert "serves selfalign index, not training" in capsys.readouterr().out
+
+
+def test_photographs_that_cannot_be_read_are_named_and_have_no_row(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "whole"
+    run(photos, whole, model, "--captions", str(tmp_path / "captions.txt"))
+    for name in (NAMES[0], NAMES[4]):
+        (photos / name).write_bytes((photos / name).read_bytes()[:80])
+    (photos / NAMES[7]).unlink()
+    (photos / NAMES[7]).symlink_to(photos / NAMES[4])
+    with pytest.raises(SystemExit, match=r"a\.png: damaged"):
+        run(photos, tmp_path / "strict", model, "--strict", "--captions", str(tmp_path / "captions.txt"))
+    run(photos, tmp_path / "out", model, "--captions", str(tmp_path / "captions.txt"))
+    said = capsys.readouterr().out
+    assert "passed over 3 photographs in all" in said
+    assert all(name in said for name in (NAMES[0], NAMES[4], NAMES[7]))
+    left = [row for row in range(10) if row not in (0, 4, 7)]
+    for kind in ARRAYS:
+        expected = np.load(whole / f"train_{kind}.npy")[left]
+        np.testing.assert_array_equal(np.load(tmp_path / "out" / f"train_{kind}.npy"), expected)
+    assert (tmp_path / "out" / "train_caps.txt").read_text().split("\n")[:2] == ["words 0 of 1", "words 1 of 1"]
+    assert len((tmp_path / "out" / "train_skipped.txt").read_text(encoding="utf-8").splitlines()) == 3
+    assert {finding.level for finding in checksum_findings(tmp_path / "out")} == {"ok"}
+
+
+def test_strict_goes_on_after_the_photograph_was_taken_away(photos: Path, model: Path, tmp_path: Path) -> None:
+    (photos / "h.png").write_bytes(b"")
+    with pytest.raises(SystemExit, match=r"h\.png"):
+        run(photos, tmp_path / "out", model, "--strict")
+    (photos / "h.png").unlink()
+    run(photos, tmp_path / "out", model, "--strict")
+    run(photos, tmp_path / "whole", model)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_folder_of_nothing_readable_leaves_no_split(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"no photograph")
+    with pytest.raises(SystemExit, match=r"none of 1 could be read; photograph .*a\.jpg"):
+        run(tmp_path / "photos", tmp_path / "out", model)
+    assert not list((tmp_path / "out").glob("train_*"))
+
+
+class Killed(BaseException):
+    """The process's end: nothing after it reaches the disk."""
+
+
+class Death:
+    """Everything that writes ends the process from a moment on, even what would tidy up."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, moment: int, *, signal: bool = False) -> None:
+        self._left, self._signal = moment, signal
+        for name in ("write", "flush", "shorten", "finish"):
+            monkeypatch.setattr(ArrayFile, name, self._counted(getattr(ArrayFile, name)))
+        monkeypatch.setattr(Journal, "note", self._counted(Journal.note))
+        monkeypatch.setattr(extraction, "write_whole", self._counted(extraction.write_whole))
+        monkeypatch.setattr(extraction, "write_checksums", self._counted(extraction.write_checksums))
+
+    def _counted(self, function: Callable[..., object]) -> Callable[..., object]:
+        def dying(*arguments: object) -> object:
+            self._left -= 1
+            if self._left < 0 and self._signal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self._left < 0:
+                raise Killed
+            return function(*arguments)
+
+        return dying
+
+
+@pytest.fixture
+def _notes_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction, "_PHOTOGRAPHS_A_NOTE", 4)
+
+
+@pytest.mark.usefixtures("_notes_of_four")
+@pytest.mark.parametrize("moment", [0, 1, 10, 12, 13, 14, 30, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50])
+def test_killed_at_any_moment_and_started_again_it_makes_the_same_bytes(
+    moment: int, photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "b b.jpg").write_bytes(b"\xff\xd8\xff")
+    run(photos, tmp_path / "whole", model)
+    with monkeypatch.context() as patched:
+        Death(patched, moment)
+        with pytest.raises(Killed):
+            run(photos, tmp_path / "killed", model)
+    assert contents(tmp_path / "killed") != contents(tmp_path / "whole")
+    run(photos, tmp_path / "killed", model)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+REALLY = """
+import sys
+import pytest
+from tests.photographs import test_extraction
+test_extraction.extraction._PHOTOGRAPHS_A_NOTE = 4
+test_extraction.Death(pytest.MonkeyPatch(), 25, signal=True)
+test_extraction.command.main()
+"""
+
+
+@pytest.mark.usefixtures("_notes_of_four")
+def test_a_process_that_is_killed_goes_on_where_it_was(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(photos, tmp_path / "whole", model)
+    options = [str(photos), "--out", str(tmp_path / "killed"), "--split", "train", "--model", str(model)]
+    done = subprocess.run([sys.executable, "-c", REALLY, *options], capture_output=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == -9, done.stderr.decode()
+    run(photos, tmp_path / "killed", model)
+    assert "going on: 4 of 10 photographs were done" in capsys.readouterr().out
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def interrupted(
+    photos: Path, extractor: Extractor, root: Path, monkeypatch: pytest.MonkeyPatch, after: int = 6
+) -> None:
+    """An extraction that the person at the terminal stops."""
+    (split,) = splits_without_captions(list_photographs(photos), "train")
+    regions = Extractor.regions
+    left = iter(range(after))
+
+    def stopping(self: Extractor, photograph: Path) -> object:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return regions(self, photograph)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Extractor, "regions", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            extract_split(Source(photos), split, extractor, root, lambda text: None)
+
+
+@pytest.mark.parametrize("change", ["model", "photograph", "order", "list"])
+def test_what_is_unfinished_goes_on_with_the_same_model_and_photographs_only(
+    change: str, photos: Path, extractor: Extractor, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    interrupted(photos, extractor, out, monkeypatch)
+    if change == "model":
+        model = save_vit(tmp_path / "other", seed=1)
+    elif change == "photograph":
+        save_photograph(photos / "a.png", 99)
+    elif change == "order":
+        save_photograph(photos / "0.png")
+    else:
+        (photos / "a.png").unlink()
+    before = contents(out)
+    with pytest.raises(SystemExit, match=r"another extractor|no longer the same"):
+        run(photos, out, model)
+    assert contents(out) == before
+
+
+def test_a_photograph_that_comes_later_in_the_list_changes_nothing_that_is_done(
+    photos: Path, extractor: Extractor, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(photos, extractor, tmp_path / "out", monkeypatch)
+    save_photograph(photos / "本.png", 77)
+    run(photos, tmp_path / "out", model)
+    run(photos, tmp_path / "whole", model)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["gone", "journal", "counts"])
+def test_a_damaged_rest_is_refused(
+    damage: str, photos: Path, extractor: Extractor, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    interrupted(photos, extractor, out, monkeypatch)
+    journal = out / "train_extraction.partial"
+    if damage == "gone":
+        (out / "train_boxes.npy.partial").unlink()
+    elif damage == "journal":
+        journal.write_text("{}\n")
+    else:
+        journal.write_text(journal.read_text().replace('"rows": 6', '"rows": 9'))
+    with pytest.raises(SystemExit, match=r"train_.*partial: .*remove"):
+        run(photos, out, model)
+
+
+def test_a_second_split_needs_the_same_extractor(photos: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(photos, out, model)
+    before = contents(out)
+    other = save_vit(tmp_path / "other", seed=1)
+    for options in ((other,), (model, "--side", "64"), (model, "--detector", str(save_detector(tmp_path / "d")))):
+        with pytest.raises(SystemExit, match="features of another extractor") as caught:
+            run(photos, out, options[0], "--split", "dev", *map(str, options[1:]))
+        assert "\n" not in str(caught.value)
+    assert contents(out) == before
+    run(photos, out, model, "--split", "dev")
+    np.testing.assert_array_equal(np.load(out / "dev_ims.npy"), np.load(out / "train_ims.npy"))
+    with pytest.raises(SystemExit, match="exists already"):
+        run(photos, out, model)
+
+
+class Wide(Extractor):
+    """Half a megabyte of features for every photograph."""
+
+    def __init__(self, extractor: Extractor) -> None:
+        self.__dict__ |= vars(extractor) | {"width": 4096}
+
+    def regions(self, photograph: object) -> Regions:
+        return Regions(np.ones((36, 4096), np.float32), np.ones((36, 4), np.float32), (2, 2), 0)
+
+
+def test_two_at_once_are_not_one(photos: Path, extractor: Extractor, tmp_path: Path) -> None:
+    (split,) = splits_without_captions(list_photographs(photos), "train")
+
+    def also(text: str) -> None:
+        """Called in the middle of the first."""
+        raise AssertionError(text)
+
+    class Second(Wide):
+        def regions(self, photograph: object) -> Regions:
+            extract_split(Source(photos), split, extractor, tmp_path / "out", also)
+            return super().regions(photograph)
+
+    with pytest.raises(UserError, match="another process extracts split train"):
+        extract_split(Source(photos), split, Second(extractor), tmp_path / "out", also)
+
+
+def test_a_detector_s_photographs_with_few_boxes_are_counted(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = save_detector(tmp_path / "detector", boxes=3)
+    run(photos, tmp_path / "out", model, "--detector", str(found), "--least-score", "0")
+    assert "10 photographs with fewer than 36 detections; windows fill up" in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "extractor.json").read_text())
+    assert record["extractor"]["detector"] == str(found)
+    assert set(record["versions"]) >= {"selfalign", "torch", "transformers", "pillow"}
+
+
+def test_memory_does_not_grow_with_the_photographs(photos: Path, extractor: Extractor, tmp_path: Path) -> None:
+    def peak(times: int) -> int:
+        split = Split("train", tuple(NAMES) * times)
+        tracemalloc.start()
+        extract_split(Source(photos), split, Wide(extractor), tmp_path / str(times), lambda text: None)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is imported at first use
+    assert peak(6) < peak(1) + 2 * 2**20  # features of 50 photographs more are 29 MB
+
+
+def test_help_comes_without_torch(tmp_path: Path) -> None:
+    program = """
+import atexit, sys
+atexit.register(lambda: print("torch" in sys.modules))
+sys.argv[1:] = ["extract", "--help"]
+from selfalign.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--captions FILE" in done.stdout
+    assert done.stdout.rstrip().endswith("False")
