@@ -59,6 +59,10 @@ def _extract(options: argparse.Namespace) -> None:
     )
     for split in splits:
         extract_split(Source(options.photographs, options.strict), split, extractor, options.out, say)
+    if options.captions is None:
+        say("without captions they serve selfalign index, not training")
+    else:
+        say(f"next: selfalign check data=precomputed data.root={options.out}")
 
 
 def _parser() -> argparse.ArgumentParser:

