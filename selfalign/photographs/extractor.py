@@ -74,8 +74,10 @@ class Extractor:
         self._model, self._detector = model, detector
         self._least_score, self._most_pixels = least_score, most_pixels
         self._windows = torch.tensor(list(WINDOWS.values()), dtype=torch.float64)
-        grey = Image.new("RGB", (model.side, model.side), (128, 128, 128))
-        self.width = len(model.features(grey))
+        first, second = (model.features(Image.new("RGB", (model.side, model.side), "grey")) for _ in range(2))
+        if not torch.equal(first, second):
+            raise UserError(f"model {shown(model.source)}: sees another thing each time; it hides parts at random")
+        self.width = len(first)
         self.identity = self._identity()
 
     @property

@@ -210,4 +210,5 @@ def _side_of(value: Any) -> int | None:
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+    """The first sentence of what a library says; the others give advice."""
+    return str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")[:200] or type(error).__name__

@@ -52,8 +52,14 @@ class VisionModel:
         """
         square = picture.resize((self.side, self.side), Image.Resampling.BICUBIC)
         device = next(self.network.parameters()).device
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            found = self.to_map(self.pixels(square).to(device))
+        try:
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                found = self.to_map(self.pixels(square).to(device))
+        except UserError:
+            raise
+        except Exception as error:  # the libraries raise a dozen types on models of another task
+            reason = str(error).strip().split("\n")[0][:160] or type(error).__name__
+            raise UserError(f"model {shown(self.source)}: gives no map of a picture ({reason})") from error
         if found.ndim != 4 or len(found) != 1:
             raise UserError(f"model {shown(self.source)}: gives {tuple(found.shape)}, expected a map of one picture")
         if not torch.isfinite(found).all():

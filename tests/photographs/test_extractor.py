@@ -20,7 +20,7 @@ from selfalign.photographs import opening as opening_module
 from selfalign.photographs.efficientnet_lite import EfficientNetLite0
 from selfalign.photographs.opening import open_photograph
 from selfalign.photographs.record import read_record, settle_record
-from selfalign.photographs.vision_model import tokens_to_map
+from selfalign.photographs.vision_model import VisionModel, scaled, tokens_to_map
 from selfalign.photographs.windows import REGIONS, WINDOWS
 from tests.photographs.tiny_models import save_detector, save_photograph, save_resnet, save_vit
 
@@ -225,6 +225,26 @@ def test_a_model_that_is_out_of_reach_is_one_line(name: str, monkeypatch: pytest
 def test_a_model_of_another_task_is_no_detector(vit: Path) -> None:
     with pytest.raises(UserError, match="detector"):
         Extractor.load(str(vit), detector=str(vit))
+
+
+def test_a_model_of_words_is_no_vision_model(vit: Path, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(**sizes, vocab_size=50)).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_bytes((vit / "preprocessor_config.json").read_bytes())
+    with pytest.raises(UserError, match="gives no map of a picture") as caught:
+        Extractor.load(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_hides_patches_at_random_is_refused() -> None:
+    network = torch.nn.Conv2d(3, 4, 8, 8)
+    model = VisionModel(
+        "x", "x", network, 32, scaled((0.5,) * 3, (0.5,) * 3), lambda pixels: network(pixels) * torch.rand(4, 4), {}
+    )
+    with pytest.raises(UserError, match="another thing each time"):
+        Extractor(model)
 
 
 def test_an_unknown_device_is_refused(vit: Path) -> None:
