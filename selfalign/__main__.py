@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": ("compare runs on the same queries, with intervals", "selfalign.commands.compare"),
     "published": ("show published results, and your runs of exactly those settings", "selfalign.commands.published"),
     "convert": ("make the layout that training reads from other files of features", "selfalign.commands.convert"),
+    "extract": ("make the layout that training reads from photographs", "selfalign.commands.extract"),
     "terms": ("show what each loss of a model sees and how hard it pulls", "selfalign.commands.terms"),
     "replay": ("look into the training step that gave no number", "selfalign.commands.replay"),
 }

@@ -53,6 +53,7 @@ def test_what_is_exported_has_an_example() -> None:
         "interop",
         "losses",
         "metrics",
+        "photographs",
         "processes",
         "reports",
         "runs",

@@ -36,7 +36,7 @@ class ImageRows:
 
 
 def images_on_disk(root: Path, split: str, *, boxes: bool, box_unit: str = "pixels") -> ImageRows:
-    """The images of a split in SCAN's layout.
+    """The images of a split in SCAN's layout, with captions or without.
 
     Args:
         root: the folder.
@@ -47,8 +47,9 @@ def images_on_disk(root: Path, split: str, *, boxes: bool, box_unit: str = "pixe
     Raises:
         UserError: if files are missing, broken, or do not fit each other.
     """
-    files = find_split(root, split)
-    features = RegionFeatures(files.features, sum(1 for _ in caption_lines(files.captions)))
+    files = find_split(root, split, captions=False)
+    captions = sum(1 for _ in caption_lines(files.captions)) if files.captions.exists() else None
+    features = RegionFeatures(files.features, captions)
     positions = open_positions(files, features, box_unit) if boxes else None
     require(split_findings(files, None, features, positions), lambda line: None)
 

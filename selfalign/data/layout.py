@@ -53,22 +53,31 @@ class SplitFiles:
         return self.features.parent
 
 
-def find_split(root: Path, split: str) -> SplitFiles:
+def find_split(root: Path, split: str, *, captions: bool = True) -> SplitFiles:
     """The files of ``split`` in ``root``; known variants of their names are accepted, all files from one variant.
+
+    Args:
+        root: the folder.
+        split: its name.
+        captions: whether they have to be there; photographs to be searched have none, and ``captions`` is then the
+            place where they would be.
 
     Raises:
         UserError: if the folder, the features or the captions are missing.
     """
     _require_folder(root)
     aliases = _SPLIT_ALIASES.get(split, (split,))
-    prefix = next((alias for alias in aliases if _find(root, alias, _NAMES["captions"]) is not None), split)
+    named_by = _NAMES["captions" if captions else "features"]
+    prefix = next((alias for alias in aliases if _find(root, alias, named_by) is not None), split)
     found = {kind: _find(root, prefix, names) for kind, names in _NAMES.items()}
-    features, captions = found.pop("features"), found.pop("captions")
-    if features is None or captions is None:
+    features, texts = found.pop("features"), found.pop("captions")
+    if texts is None and not captions:
+        texts = root / f"{prefix}_{_NAMES['captions'][0]}"
+    if features is None or texts is None:
         missing = "features" if features is None else "captions"
         tried = ", ".join(f"{prefix}_{name}" for name in _NAMES[missing])
         raise UserError(f"data folder {root}: no {missing} of split {split!r} (tried {tried}); {_splits(root)}")
-    return SplitFiles(split=split, features=features, captions=captions, **found)
+    return SplitFiles(split=split, features=features, captions=texts, **found)
 
 
 def require_distinct_files(splits: Sequence[SplitFiles]) -> None:

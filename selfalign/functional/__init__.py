@@ -4,8 +4,10 @@ Others may use what is named here; what begins with an underscore is a file's ow
 """
 
 from selfalign.functional.answers import Answers, best_answers
+from selfalign.functional.box_average import box_averages
 from selfalign.functional.masking import RealRows, real_rows
 from selfalign.functional.normalize import l2_normalize
+from selfalign.functional.overlap import box_overlaps, distinct_boxes
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile, retrieval_ranks
 from selfalign.functional.search import Hits, answer_lists, first_answers
 from selfalign.functional.similarity import joint_embeddings, multi_view_similarity, pair_similarity
@@ -18,6 +20,9 @@ __all__ = [
     "Tile",
     "answer_lists",
     "best_answers",
+    "box_averages",
+    "box_overlaps",
+    "distinct_boxes",
     "embedding_tile",
     "first_answers",
     "full_similarity",

@@ -59,10 +59,10 @@ def convert_captions(source: Path, target: CaptionTarget, report: Callable[[str]
     written = target.root / f"{target.split}_caps.txt"
     if written.exists():
         raise UserError(f"{written}: exists already; remove it, or choose another --split or --root")
-    found, more = _captions(source, target)
+    found, more = first_captions(source, target.parts or parts_of(target.split))
     order_file, names = _order(target)
     images = list(found) if names is None else _in_order(found, names, source, order_file)
-    _require_five(found, images, source)
+    require_five(found, images, source)
     try:
         target.root.mkdir(parents=True, exist_ok=True)
         lines = [caption for image in images for caption in found[image][:CAPTIONS_PER_IMAGE]]
@@ -81,9 +81,29 @@ def convert_captions(source: Path, target: CaptionTarget, report: Callable[[str]
     )
 
 
-def _captions(source: Path, target: CaptionTarget) -> tuple[dict[str, list[str]], int]:
-    """The first captions of every image of the split, and how many there are beside them."""
-    wanted: tuple[str, ...] = target.parts or _PARTS.get(target.split) or (target.split,)
+def parts_of(split: str) -> tuple[str, ...]:
+    """What the parts of a data set are called that make a split.
+
+    Example:
+        >>> parts_of("dev")
+        ('val', 'dev')
+    """
+    return _PARTS.get(split, (split,))
+
+
+def first_captions(source: Path, wanted: Sequence[str]) -> tuple[dict[str, list[str]], int]:
+    """The first five captions of every image, and how many there are beside them.
+
+    Args:
+        source: a caption file of any form that :func:`caption_records` reads.
+        wanted: parts of the data set; a file that tells none is one part.
+
+    Returns:
+        Captions by the image's name, or by ``"\\0"`` and its number where the form tells no names; and a count.
+
+    Raises:
+        UserError: if the source cannot be read, or holds nothing of the parts.
+    """
     found: dict[str, list[str]] = {}
     parts: dict[str, int] = {}
     more = unnamed = 0
@@ -127,25 +147,30 @@ def _in_order(found: dict[str, list[str]], names: Sequence[str], source: Path, o
         raise UserError(f"captions {source}: tell no images' names, so they cannot be put in the order of {order_file}")
     by_key: dict[str, str | None] = {}
     for image in found:
-        for key in _keys(image):
+        for key in image_keys(image):
             by_key[key] = image if by_key.setdefault(key, image) == image else None
     images = []
     for row, name in enumerate(names):
-        named = next((known for key in _keys(name) if (known := by_key.get(key)) is not None), None)
+        named = next((known for key in image_keys(name) if (known := by_key.get(key)) is not None), None)
         if named is None:
             raise UserError(f"captions {source}: none of image {name} (row {row} of {order_file})")
         images.append(named)
     return images
 
 
-def _keys(image: str) -> list[str]:
+def image_keys(image: str) -> list[str]:
     """What an image may be called elsewhere: with or without folder and ending, or COCO's number alone."""
     stem = Path(image).stem if re.search(r"\.[A-Za-z]{3,4}$", image) else Path(image).name
     number = re.fullmatch(r"(?:COCO_[a-z]+\d+_)?0*(\d+)", stem)
     return list(dict.fromkeys([image, Path(image).name, stem, *([number[1]] if number else [])]))
 
 
-def _require_five(found: dict[str, list[str]], images: Sequence[str], source: Path) -> None:
+def require_five(found: dict[str, list[str]], images: Sequence[str], source: Path) -> None:
+    """Refuse images with fewer captions than the layout has.
+
+    Raises:
+        UserError: naming the first.
+    """
     few = [image for image in images if len(found[image]) < CAPTIONS_PER_IMAGE]
     if few:
         name = "the last image" if few[0].startswith("\0") else f"image {few[0]}"

@@ -37,13 +37,26 @@ class ArrayFile:
         try:
             fresh = not self.partial.exists()
             self._file = self.partial.open("w+b" if fresh else "r+b")
-            npy_format.write_array_header_1_0(
-                self._file, {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-            )
-            self._offset = self._file.tell()
-            self._file.truncate(self._offset + shape[0] * self._row_bytes)
+            self._offset = self._lay_out(shape[0])
         except OSError as error:
             raise UserError(f"{self.partial}: cannot be written ({error.strerror})") from error
+
+    def _lay_out(self, rows: int) -> int:
+        """Write the header of so many rows and make the file as long; where its values begin."""
+        shape = (rows, *self.shape[1:])
+        self._file.seek(0)
+        npy_format.write_array_header_1_0(self._file, {"descr": self.dtype.str, "fortran_order": False, "shape": shape})
+        start = self._file.tell()
+        self._file.truncate(start + rows * self._row_bytes)
+        return start
+
+    def shorten(self, rows: int) -> None:
+        """Keep the first ``rows`` only. The header has room for numbers of any length, so that no value moves."""
+        if self._lay_out(rows) != self._offset:
+            raise ValueError(
+                f"{self.partial}: the header of {rows} rows has another length than that of {self.shape[0]}"
+            )
+        self.shape = (rows, *self.shape[1:])
 
     def write(self, row: int, values: np.ndarray) -> None:
         """Put ``values`` in place of ``row``."""

@@ -23,18 +23,20 @@ class RegionFeatures:
     Args:
         path: (N, R, F) float16, float32 or float64 ``.npy``.
         captions: M; a file with as many rows as captions repeats every image five times, and every fifth row is read.
+            ``None`` for images without captions, one a row.
 
     Raises:
         UserError: if the file is unreadable or does not hold one image for five captions.
     """
 
-    def __init__(self, path: Path, captions: int) -> None:
+    def __init__(self, path: Path, captions: int | None) -> None:
         self._array = DiskArray(path, 3, "features")
         rows, self.regions, self.width = self._array.shape
         if self.regions * self.width > _MOST_VALUES:
             raise UserError(
                 f"features {path}: {self.regions:,} regions of {self.width:,} an image; no features are that large"
             )
+        captions = CAPTIONS_PER_IMAGE * rows if captions is None else captions
         repeated = rows == captions and captions % CAPTIONS_PER_IMAGE == 0
         self._step = CAPTIONS_PER_IMAGE if repeated else 1
         if not repeated and captions != CAPTIONS_PER_IMAGE * rows:
