@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": ("compare runs on the same queries, with intervals", "selfalign.commands.compare"),
     "published": ("show published results, and your runs of exactly those settings", "selfalign.commands.published"),
     "convert": ("make the layout that training reads from other files of features", "selfalign.commands.convert"),
+    "export": ("write a trained model as a folder for others, or send it to the hub", "selfalign.commands.export"),
     "terms": ("show what each loss of a model sees and how hard it pulls", "selfalign.commands.terms"),
     "replay": ("look into the training step that gave no number", "selfalign.commands.replay"),
 }

@@ -15,9 +15,10 @@ from selfalign.engine.restoring import Restored, restore
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.functional.search import Hits, first_answers
+from selfalign.reports.model_card import measured_figures, model_card
 from selfalign.runs.embeddings import Embeddings
-from selfalign.runs.exported import write_exported
-from selfalign.runs.results import read_results
+from selfalign.runs.exported import portable, write_exported
+from selfalign.runs.results import RESULTS
 from selfalign.structures import CaptionBatch, CaptionEmbedding, ImageBatch, ImageEmbedding
 
 Images = str | Path | np.ndarray | Tensor
@@ -172,17 +173,21 @@ class Retriever:
 
         Args:
             folder: made where it is missing.
-            results: the run's ``results.json``, whose figures go into the card.
+            results: the evaluated run, or its ``results.json``, whose figures go into the card.
 
         Raises:
-            UserError: of an ensemble, whose models are exported one by one.
+            UserError: of an ensemble, whose models are exported one by one, or if the results are of another model.
         """
         if len(self._models) > 1:
             raise UserError("export: expected one model; export those of an ensemble one by one")
         model, _ = self._models[0]
-        record = None if results is None else read_results(Path(results))
+        figures = None
+        if results is not None:
+            run = Path(results).expanduser()
+            figures = measured_figures(run.parent if run.name == RESULTS else run, model.provenance.config)
         weights = {name: values.cpu() for name, values in model.module.state_dict().items()}
-        write_exported(Path(folder).expanduser(), model.provenance, weights, record)
+        card = model_card(portable(model.provenance).config, model.provenance.region_width, figures)
+        write_exported(Path(folder).expanduser(), model.provenance, weights, card)
 
 
 def load(source: str | Path | Sequence[str | Path], *, device: str | None = None, precision: str = "fp32") -> Retriever:

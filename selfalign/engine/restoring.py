@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
 from selfalign.runs.checkpoint import Provenance, checked_weights, read_checkpoint
-from selfalign.runs.exported import BLUEPRINT, WEIGHTS, blueprint_from
+from selfalign.runs.exported import BLUEPRINT, WEIGHTS, blueprint_from, portable
 from selfalign.settings import BACKBONES
 
 _LARGEST_BLUEPRINT = 64 * 2**20
+_HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+_FILES = (".ckpt", ".pt", ".pth", ".tar", ".safetensors", ".json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +53,11 @@ class Restored:
 
     @property
     def identity(self) -> str:
-        """SHA-256 of its settings and weights: two models with one identity give the same embeddings."""
-        digest = hashlib.sha256(json.dumps(self.provenance.to_dict(), sort_keys=True).encode())
+        """SHA-256 of its settings and weights: two models with one identity give the same embeddings.
+
+        Where its data lay does not count, so that an exported model is the one that it was exported from.
+        """
+        digest = hashlib.sha256(json.dumps(portable(self.provenance).to_dict(), sort_keys=True).encode())
         for name, values in sorted(self.module.state_dict().items()):
             digest.update(name.encode())
             digest.update(values.detach().cpu().contiguous().flatten().view(dtype=uint8).numpy().data)
@@ -71,7 +77,7 @@ def restore(source: str | Path) -> Restored:
     if path.is_dir():
         run = path / "checkpoints" / "best.ckpt"
         return _of_folder(path) if (path / BLUEPRINT).is_file() else _of_checkpoint(run if run.is_file() else path)
-    if path.exists() or path.suffix or not _is_hub_name(str(source)):
+    if path.exists() or not _is_hub_name(str(source)):
         return _of_checkpoint(path)
     return _of_folder(_downloaded(str(source)))
 
@@ -105,8 +111,8 @@ def _restored(path: Path, provenance: Provenance, weights: dict[str, Tensor]) ->
 
 
 def _is_hub_name(name: str) -> bool:
-    parts = name.split("/")
-    return len(parts) == 2 and all(parts)
+    """``user/name``, and no file of a kind that models have, which would only be missing."""
+    return _HUB_NAME.fullmatch(name) is not None and not name.endswith(_FILES)
 
 
 def _downloaded(name: str) -> Path:
@@ -115,5 +121,5 @@ def _downloaded(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=[BLUEPRINT, WEIGHTS]))
     except Exception as error:  # of the network, the hub, or its client
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"model {name}: no such file, and not to be had from the hub ({reason})") from error
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise UserError(f"model {name}: no such file or folder, and not to be had from the hub ({reason})") from error
