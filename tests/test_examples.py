@@ -50,6 +50,7 @@ def test_what_is_exported_has_an_example() -> None:
         "engine",
         "files",
         "functional",
+        "gallery",
         "interop",
         "losses",
         "metrics",

@@ -33,13 +33,15 @@ class Restored:
         module: in evaluation mode, on the CPU.
         tokenizer: of its captions.
         provenance: from which it was rebuilt.
-        source: the file or folder that it came from.
+        source: the file that it was read from.
+        origin: what :func:`restore` takes to find it again: an absolute path, or a hub's name.
     """
 
     module: RetrievalModule
     tokenizer: CaptionTokenizer
     provenance: Provenance
     source: Path
+    origin: str
 
     @property
     def needs_boxes(self) -> bool:
@@ -64,6 +66,9 @@ class Restored:
         return digest.hexdigest()
 
 
+_Read = tuple[RetrievalModule, CaptionTokenizer, Provenance, Path]
+
+
 def restore(source: str | Path) -> Restored:
     """A trained model.
 
@@ -76,19 +81,20 @@ def restore(source: str | Path) -> Restored:
     path = Path(source).expanduser()
     if path.is_dir():
         run = path / "checkpoints" / "best.ckpt"
-        return _of_folder(path) if (path / BLUEPRINT).is_file() else _of_checkpoint(run if run.is_file() else path)
+        found = _of_folder(path) if (path / BLUEPRINT).is_file() else _of_checkpoint(run if run.is_file() else path)
+        return Restored(*found, origin=str(path.resolve()))
     if path.exists() or not _is_hub_name(str(source)):
-        return _of_checkpoint(path)
-    return _of_folder(_downloaded(str(source)))
+        return Restored(*_of_checkpoint(path), origin=str(path.resolve()))
+    return Restored(*_of_folder(_downloaded(str(source))), origin=str(source))
 
 
-def _of_checkpoint(path: Path) -> Restored:
+def _of_checkpoint(path: Path) -> _Read:
     if path.is_dir():
         raise UserError(f"model {path}: holds neither checkpoints/best.ckpt (of a run) nor {BLUEPRINT} (of an export)")
     return _restored(path, *read_checkpoint(path))
 
 
-def _of_folder(folder: Path) -> Restored:
+def _of_folder(folder: Path) -> _Read:
     path = folder / WEIGHTS
     provenance = blueprint_from(read_regular(folder / BLUEPRINT, "model", _LARGEST_BLUEPRINT), folder / BLUEPRINT)
     try:
@@ -98,7 +104,7 @@ def _of_folder(folder: Path) -> Restored:
     return _restored(path, provenance, checked_weights(path, weights))
 
 
-def _restored(path: Path, provenance: Provenance, weights: dict[str, Tensor]) -> Restored:
+def _restored(path: Path, provenance: Provenance, weights: dict[str, Tensor]) -> _Read:
     require_described_sizes(path, provenance, weights)
     module, tokenizer = rebuild_module(provenance)
     try:
@@ -107,7 +113,7 @@ def _restored(path: Path, provenance: Provenance, weights: dict[str, Tensor]) ->
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"model {path}: weights do not fit its own configuration ({reason})") from error
     module.eval().requires_grad_(False)
-    return Restored(module, tokenizer, provenance, path)
+    return module, tokenizer, provenance, path
 
 
 def _is_hub_name(name: str) -> bool:
