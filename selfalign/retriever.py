@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from selfalign.data.images import ImageRows, images_in_memory, images_on_disk
 from selfalign.engine.restoring import Restored, restore
+from selfalign.engine.word_choices import WordChoice, word_choices
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, full_similarity
 from selfalign.functional.search import Hits, first_answers
@@ -194,6 +196,33 @@ class Retriever:
             if embeddings.kind == name and embeddings.models != self.identities:
                 raise UserError(f"{name}: embeddings of another model; encode them with this one")
         return embeddings_tile(images, captions)
+
+    @torch.inference_mode()
+    def word_choices(self, caption: str, image: ImageBatch) -> tuple[WordChoice, ...] | None:
+        """The region of an image that each word of a caption chose.
+
+        Args:
+            caption: any text.
+            image: one, as ``image_source(...).batch`` gives it.
+
+        Returns:
+            one choice a word, little words left out; of an ensemble those of its first model that has them. ``None``
+            where words never have the width of regions: the original VSRN.
+        """
+        for model, backbone in self._models:
+            tokens = model.tokenizer.encode([caption])
+            first = np.zeros(1, np.int64)
+            ids, lengths = tokens.rows(first, model.padded_length)
+            row = torch.from_numpy(first)
+            batch = CaptionBatch(torch.from_numpy(ids), torch.from_numpy(lengths), row, row)
+            with torch.autocast(self.device.type, self._precision, enabled=self._precision is not None):
+                words = backbone.encode_captions(batch.to(self.device)).concepts
+                if words is None:
+                    continue
+                regions = backbone.encode_images(image.to(self.device)).concepts
+            similarity = (words @ regions.mT).float().cpu()[0]  # (W, R)
+            return word_choices(model.tokenizer.words(caption), partial(tokens.token_of, 0), similarity)
+        return None
 
     def export(self, folder: str | Path, results: str | Path | None = None) -> None:
         """Write the model as a folder for others: ``model.safetensors``, ``config.json`` and a model card.

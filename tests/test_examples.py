@@ -54,6 +54,7 @@ def test_what_is_exported_has_an_example() -> None:
         "interop",
         "losses",
         "metrics",
+        "page",
         "processes",
         "reports",
         "runs",
