@@ -48,7 +48,7 @@ def _index(options: argparse.Namespace) -> None:
 
     model = selfalign.load(models, device=options.device)
     gallery = _gallery(options, settings, model.configs[0]["data"])
-    say(f"encoding split {gallery.split} of {gallery.root} on {model.device}")
+    say(f"split {gallery.split} of {gallery.root}, on {model.device}")
     record = write_index(
         model,
         options.out.expanduser(),

@@ -74,6 +74,7 @@ class Index:
         if (len(self.captions), len(self._names), len(self._ids)) != (record.captions, record.images, record.images):
             raise UserError(f"index {folder}: captions, names and vectors do not add up; make the index again")
         self._kept: dict[str, Embeddings] = {}
+        self._verified: dict[str, int] = {}
         self._keeps = sum(file.bytes for file in record.files.values()) <= _KEPT
 
     @classmethod
@@ -178,14 +179,22 @@ class Index:
     def _part(self, name: str) -> Embeddings:
         if name in self._kept:
             return self._kept[name]
-        file = self.record.files[name]
-        require_unchanged(self.folder, name, file)
+        file, changed = self.record.files[name], self._changed(name)
+        if self._verified.get(name) != changed:
+            require_unchanged(self.folder, name, file)
+            self._verified[name] = changed
         part = Embeddings.load(self.folder / name)
         if (len(part), part.kind, part.models) != (file.rows, name.split("-")[0], self.record.identities):
             raise UserError(f"index {self.folder}: {name} is of another index; make the index again")
         if self._keeps:
             self._kept[name] = part
         return part
+
+    def _changed(self, name: str) -> int:
+        try:
+            return (self.folder / name).stat().st_mtime_ns
+        except OSError as error:
+            raise UserError(f"index {self.folder}: {name} is gone ({error.strerror})") from error
 
 
 def _answers(part: Embeddings, queries: Embeddings, top: int) -> Hits:

@@ -76,6 +76,7 @@ def write_index(
     with _owned(folder):
         found = _begun(folder, work)
         if found is None:
+            say(f"{folder}: is complete already")
             return read_record(folder / NAME)
         if found:
             say(f"goes on in {folder}: {len(found)} files are there")

@@ -181,6 +181,24 @@ def test_a_damaged_file_is_named_before_anything_is_answered(
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_that_is_exchanged_between_two_searches_is_named(
+    made: Path, camera: Retriever, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "_KEPT", 0)
+    index, queries = Index.open(made), camera.encode_captions(SENTENCES)
+    compared = []
+    compare = index_module.require_unchanged
+    monkeypatch.setattr(
+        index_module, "require_unchanged", lambda *names: (compared.append(names[1]), compare(*names))[1]
+    )
+    index.search(queries)
+    index.search(queries)
+    assert len(compared) == len(set(compared)) == 3
+    exchange(made / "images-00002.safetensors")
+    with pytest.raises(UserError, match=r"images-00002\.safetensors is not the file"):
+        index.search(queries)
+
+
 def test_vectors_of_another_model_are_refused_even_with_a_record_that_fits(
     made: Path, vsrn: Retriever, camera: Retriever, scenes: Path, tmp_path: Path
 ) -> None:
