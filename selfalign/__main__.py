@@ -16,6 +16,10 @@ COMMANDS = {
     "published": ("show published results, and your runs of exactly those settings", "selfalign.commands.published"),
     "convert": ("make the layout that training reads from other files of features", "selfalign.commands.convert"),
     "extract": ("make the layout that training reads from photographs", "selfalign.commands.extract"),
+    "export": ("write a trained model as a folder for others, or send it to the hub", "selfalign.commands.export"),
+    "index": ("encode a gallery once, to search it often", "selfalign.commands.index"),
+    "search": ("the best images of an index for sentences", "selfalign.commands.search"),
+    "serve": ("a page for an index: type a sentence, see pictures", "selfalign.commands.serve"),
     "terms": ("show what each loss of a model sees and how hard it pulls", "selfalign.commands.terms"),
     "replay": ("look into the training step that gave no number", "selfalign.commands.replay"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfalign.data.images import images_in_memory, images_on_disk
+from selfalign.data.images import ImageRows, images_in_memory, images_on_disk
 from selfalign.engine.restoring import Restored, restore
+from selfalign.engine.word_choices import WordChoice, word_choices
 from selfalign.errors import UserError
-from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
+from selfalign.functional.ranks import Tile, full_similarity
 from selfalign.functional.search import Hits, first_answers
-from selfalign.runs.embeddings import Embeddings
-from selfalign.runs.exported import write_exported
-from selfalign.runs.results import read_results
+from selfalign.reports.model_card import measured_figures, model_card
+from selfalign.runs.embeddings import Embeddings, embeddings_tile
+from selfalign.runs.exported import portable, write_exported
+from selfalign.runs.results import RESULTS
 from selfalign.structures import CaptionBatch, CaptionEmbedding, ImageBatch, ImageEmbedding
 
 Images = str | Path | np.ndarray | Tensor
@@ -40,6 +43,11 @@ class Retriever:
         self._models = [(model, model.module.backbone.to(device)) for model in models]
         self.device, self._precision = torch.device(device), _PRECISIONS[precision]
         self.identities = tuple(model.identity for model in models)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where each model came from: a file or folder, or a hub's name."""
+        return tuple(model.origin for model, _ in self._models)
 
     @property
     def configs(self) -> list[dict[str, Any]]:
@@ -83,7 +91,6 @@ class Retriever:
         back = torch.from_numpy(order.argsort())
         return _joined(found).map(lambda values: values[back])
 
-    @torch.inference_mode()
     def encode_images(
         self,
         images: Images,
@@ -108,9 +115,30 @@ class Retriever:
         Raises:
             UserError: if features, boxes and sizes do not fit each other and the model.
         """
+        source = self.image_source(images, split=split, boxes=boxes, sizes=sizes)
+        return self.encode_rows(source, range(source.count), batch_size)
+
+    def image_source(
+        self,
+        images: Images,
+        *,
+        split: str = "test",
+        boxes: np.ndarray | Tensor | None = None,
+        sizes: np.ndarray | Tensor | None = None,
+        box_unit: str | None = None,
+    ) -> ImageRows:
+        """Images to be encoded some at a time by :meth:`encode_rows`; opened and checked, and left on disk.
+
+        Args:
+            images, split, boxes, sizes: as of :meth:`encode_images`.
+            box_unit: of boxes on disk, ``pixels`` or ``fractions``; ``None`` for that of the model's own data.
+
+        Raises:
+            UserError: if they do not fit each other and the model.
+        """
         needs_boxes = any(model.needs_boxes for model, _ in self._models)
         if isinstance(images, str | Path):
-            unit = self._models[0][0].provenance.config["data"].get("boxes", "pixels")
+            unit = box_unit or self.configs[0]["data"].get("boxes", "pixels")
             source = images_on_disk(Path(images).expanduser(), split, boxes=needs_boxes, box_unit=unit)
         elif needs_boxes and (boxes is None or sizes is None):
             raise UserError("images: this model needs boxes=(N, R, 4) and sizes=(N, 2) beside the features")
@@ -122,9 +150,14 @@ class Retriever:
                     f"images: regions are {source.width} wide, {model.source} was trained on "
                     f"{model.provenance.region_width}; they are of another extractor"
                 )
+        return source
+
+    @torch.inference_mode()
+    def encode_rows(self, source: ImageRows, rows: range, batch_size: int = 128) -> Embeddings:
+        """Embed some of the images of :meth:`image_source`, as a large gallery is embedded in bounded memory."""
         found: list[list[ImageEmbedding]] = [[] for _ in self._models]
-        for start in range(0, source.count, batch_size):
-            batch = source.batch(np.arange(start, min(start + batch_size, source.count)))
+        for start in range(rows.start, rows.stop, batch_size):
+            batch = source.batch(np.arange(start, min(start + batch_size, rows.stop)))
             for parts, (_, backbone) in zip(found, self._models, strict=True):
                 parts.append(self._on_device(backbone.encode_images, batch))
         return Embeddings(tuple(_joined(parts) for parts in found), self.identities)
@@ -160,29 +193,57 @@ class Retriever:
 
     def _tile(self, images: Embeddings, captions: Embeddings) -> Tile:
         for name, embeddings in (("images", images), ("captions", captions)):
-            if embeddings.kind != name:
-                raise UserError(f"similarity: expected {name} and the other kind, got {embeddings.kind} twice")
-            if embeddings.models != self.identities:
+            if embeddings.kind == name and embeddings.models != self.identities:
                 raise UserError(f"{name}: embeddings of another model; encode them with this one")
-        pairs = zip(images.parts, captions.parts, strict=True)
-        return mean_tile([embedding_tile(image, caption) for image, caption in pairs])  # type: ignore[arg-type]
+        return embeddings_tile(images, captions)
+
+    @torch.inference_mode()
+    def word_choices(self, caption: str, image: ImageBatch) -> tuple[WordChoice, ...] | None:
+        """The region of an image that each word of a caption chose.
+
+        Args:
+            caption: any text.
+            image: one, as ``image_source(...).batch`` gives it.
+
+        Returns:
+            one choice a word, little words left out; of an ensemble those of its first model that has them. ``None``
+            where words never have the width of regions: the original VSRN.
+        """
+        for model, backbone in self._models:
+            tokens = model.tokenizer.encode([caption])
+            first = np.zeros(1, np.int64)
+            ids, lengths = tokens.rows(first, model.padded_length)
+            row = torch.from_numpy(first)
+            batch = CaptionBatch(torch.from_numpy(ids), torch.from_numpy(lengths), row, row)
+            with torch.autocast(self.device.type, self._precision, enabled=self._precision is not None):
+                words = backbone.encode_captions(batch.to(self.device)).concepts
+                if words is None:
+                    continue
+                regions = backbone.encode_images(image.to(self.device)).concepts
+            similarity = (words @ regions.mT).float().cpu()[0]  # (W, R)
+            return word_choices(model.tokenizer.words(caption), partial(tokens.token_of, 0), similarity)
+        return None
 
     def export(self, folder: str | Path, results: str | Path | None = None) -> None:
         """Write the model as a folder for others: ``model.safetensors``, ``config.json`` and a model card.
 
         Args:
             folder: made where it is missing.
-            results: the run's ``results.json``, whose figures go into the card.
+            results: the evaluated run, or its ``results.json``, whose figures go into the card.
 
         Raises:
-            UserError: of an ensemble, whose models are exported one by one.
+            UserError: of an ensemble, whose models are exported one by one, or if the results are of another model.
         """
         if len(self._models) > 1:
             raise UserError("export: expected one model; export those of an ensemble one by one")
         model, _ = self._models[0]
-        record = None if results is None else read_results(Path(results))
+        figures = None
+        if results is not None:
+            run = Path(results).expanduser()
+            figures = measured_figures(run.parent if run.name == RESULTS else run, model.provenance.config)
         weights = {name: values.cpu() for name, values in model.module.state_dict().items()}
-        write_exported(Path(folder).expanduser(), model.provenance, weights, record)
+        card = model_card(portable(model.provenance).config, model.provenance.region_width, figures)
+        write_exported(Path(folder).expanduser(), model.provenance, weights, card)
 
 
 def load(source: str | Path | Sequence[str | Path], *, device: str | None = None, precision: str = "fp32") -> Retriever:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from selfalign.data.text.captions import read_captions
 from selfalign.engine.evaluation import evaluate_checkpoints
 from selfalign.errors import UserError
 from selfalign.retriever import Retriever
+from selfalign.runs.checkpoint import read_checkpoint, write_checkpoint
 from selfalign.runs.embeddings import Embeddings
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +106,32 @@ def test_an_exported_model_is_bit_equal_and_no_pickle(folder: Path, name: str, t
         for name in vars(one.parts[0]):
             ours, theirs = getattr(one.parts[0], name), getattr(other.parts[0], name)
             assert (ours is None and theirs is None) or torch.equal(ours, theirs)
-    assert "sum " in (tmp_path / "model" / "README.md").read_text()
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert re.search(r"rsum \d+\.\d \(\d+\.\d to \d+\.\d\)", card)
+    assert "protocol full, seed " in card
+    assert "license: other #" in card
+
+
+def test_a_card_never_shows_figures_of_another_model(folder: Path, tmp_path: Path) -> None:
+    model = selfalign.load(folder / "camera", device="cpu")
+    for other in ("vsrn", "both"):
+        with pytest.raises(UserError, match="figures of other settings"):
+            model.export(tmp_path / "model", results=folder / f"evaluated-{other}" / "results.json")
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_is_exported_does_not_tell_where_things_lay(folder: Path, tmp_path: Path) -> None:
+    path = folder / "vsrn" / "checkpoints" / "best.ckpt"
+    provenance, weights = read_checkpoint(path)
+    provenance.config["data"]["root"] = "/home/somebody/secret/flickr"
+    write_checkpoint(tmp_path / "moved.ckpt", provenance, weights)
+    model = selfalign.load(tmp_path / "moved.ckpt", device="cpu")
+    model.export(tmp_path / "model")
+    for name in ("README.md", "config.json"):
+        text = (tmp_path / "model" / name).read_text()
+        assert "secret" not in text
+        assert "flickr" in text
+    assert selfalign.load(tmp_path / "model", device="cpu").identities == model.identities
 
 
 def test_a_caption_is_embedded_alike_alone_and_among_others(case: tuple) -> None:
@@ -156,6 +184,36 @@ def test_a_damaged_export_is_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match="not written by selfalign export"):
         selfalign.load(tmp_path)
+
+
+def test_a_name_at_the_hub_is_downloaded_as_two_files_that_run_no_code(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = selfalign.load(folder / "vsrn", device="cpu")
+    model.export(tmp_path / "snapshot")
+    asked = []
+
+    def snapshot_download(name: str, allow_patterns: list[str]) -> str:
+        asked.append((name, sorted(allow_patterns)))
+        return str(tmp_path / "snapshot")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert selfalign.load("somebody/vsrn-v1.5", device="cpu").identities == model.identities
+    assert asked == [("somebody/vsrn-v1.5", ["config.json", "model.safetensors"])]
+    for local in ("no/such.ckpt", "no/such/folder", "../x", "./no", "single"):
+        with pytest.raises(UserError, match=re.escape(local.removeprefix("./"))):
+            selfalign.load(local)
+    assert len(asked) == 1
+
+
+def test_a_name_that_the_hub_does_not_give_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(*_: object, **__: object) -> str:
+        raise OSError("offline,\nand not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    with pytest.raises(UserError, match=r"nobody/nothing: no such file or folder, and not .* \(offline, and not in"):
+        selfalign.load("nobody/nothing")
 
 
 def test_importing_the_package_costs_no_torch() -> None:

@@ -53,20 +53,15 @@ class Photos:
 
     def read(self, image: int) -> Image.Image | None:
         """The photograph of an image, RGB, at most 512 pixels a side; ``None`` where it is not there or is none."""
-        for path in self._candidates(image):
-            if not path.is_file():
-                continue
-            try:
-                opened = Image.open(io.BytesIO(read_regular(path, "photograph", _LARGEST_FILE)), formats=_FORMATS)
-                opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
-                if math.prod(opened.size) > _MOST_PIXELS:  # before they are unpacked: a small file can hold gigabytes
-                    return None
-                photo = opened.convert("RGB")
-            except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                return None  # no photograph, or one that no reader should be given
-            photo.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
-            return photo
-        return None
+        path = next((path for path in self._candidates(image) if path.is_file()), None)
+        return None if path is None else read_photograph(path)
+
+    def relative(self, image: int) -> str | None:
+        """Name of an image's file, relative to the folder of the photographs; ``None`` where nothing tells it."""
+        found = next((path for path in self._candidates(image) if path.is_file()), None)
+        if found is not None:
+            return found.relative_to(self._folders[0]).as_posix()
+        return self._names[image] if image < len(self._names) else None
 
     def name(self, image: int) -> str:
         """What an image is called."""
@@ -90,3 +85,17 @@ class Photos:
                 for part in _COCO:
                     name = f"COCO_{part}_{int(self._ids[image]):012}.jpg"
                     yield from (folder / name, folder / part / name)
+
+
+def read_photograph(path: Path) -> Image.Image | None:
+    """A photograph, RGB, at most 512 pixels a side; ``None`` if it is none, or one that no reader should be given."""
+    try:
+        opened = Image.open(io.BytesIO(read_regular(path, "photograph", _LARGEST_FILE)), formats=_FORMATS)
+        opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
+        if math.prod(opened.size) > _MOST_PIXELS:  # before they are unpacked: a small file can hold gigabytes
+            return None
+        photo = opened.convert("RGB")
+    except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    photo.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    return photo

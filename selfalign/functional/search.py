@@ -64,7 +64,7 @@ def _of_part(tile: Tile, part: slice, gallery: int, top: int) -> Hits:
     best = Hits(torch.empty(count, 0, dtype=torch.int64), torch.empty(count, 0))
     for start in range(0, gallery, _GALLERY):
         columns = slice(start, min(start + _GALLERY, gallery))
-        best = _merged(best, _largest(_at_least_single(tile(part, columns)), top, start), top)
+        best = merged_answers(best, _largest(_at_least_single(tile(part, columns)), top, start), top)
     return best
 
 
@@ -79,8 +79,19 @@ def _largest(scores: Tensor, top: int, offset: int) -> Hits:
     return Hits(rows + offset, scores.gather(1, rows))
 
 
-def _merged(one: Hits, other: Hits, top: int) -> Hits:
-    """The ``top`` of both; ``one`` has the earlier rows, and a stable order keeps them first where scores are equal."""
+def merged_answers(one: Hits, other: Hits, top: int) -> Hits:
+    """The ``top`` answers of two parts of a gallery.
+
+    Args:
+        one: has the earlier rows, which a stable order keeps first where scores are equal.
+        other: has the later ones.
+        top: answers a query.
+
+    Example:
+        >>> one = Hits(torch.tensor([[0, 1]]), torch.tensor([[0.9, 0.2]]))
+        >>> merged_answers(one, Hits(torch.tensor([[2]]), torch.tensor([[0.5]])), top=2).rows
+        tensor([[0, 2]])
+    """
     rows, scores = torch.cat([one.rows, other.rows], dim=1), torch.cat([one.scores, other.scores], dim=1)
     order = scores.argsort(dim=1, descending=True, stable=True)[:, :top]
     return Hits(rows.gather(1, order), scores.gather(1, order))

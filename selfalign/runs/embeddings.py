@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from selfalign.errors import UserError
+from selfalign.functional.ranks import Tile, embedding_tile, mean_tile
 from selfalign.functional.similarity import joint_embeddings
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
@@ -42,6 +43,10 @@ class Embeddings:
     def kind(self) -> str:
         """``"images"`` or ``"captions"``."""
         return "images" if isinstance(self.parts[0], ImageEmbedding) else "captions"
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        """Some of the rows."""
+        return Embeddings(tuple(part.map(lambda values: values[rows]) for part in self.parts), self.models)
 
     def save(self, path: str | Path) -> None:
         """Write them as safetensors: ``0.views`` or ``0.vector``, ``0.context``, then ``1.`` … of an ensemble."""
@@ -77,6 +82,21 @@ class Embeddings:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise UserError(f"embeddings {path}: cannot be read ({reason})") from error
         return cls(parts, models)
+
+
+def embeddings_tile(images: Embeddings, captions: Embeddings) -> Tile:
+    """Similarities of images and captions; of an ensemble the mean of its models'.
+
+    Raises:
+        UserError: if they are not images and captions, or different models encoded them.
+    """
+    for name, embeddings in (("images", images), ("captions", captions)):
+        if embeddings.kind != name:
+            raise UserError(f"similarity: expected {name} and the other kind, got {embeddings.kind} twice")
+    if images.models != captions.models:
+        raise UserError("captions: embeddings of another model than the images'; encode both with one")
+    pairs = zip(images.parts, captions.parts, strict=True)
+    return mean_tile([embedding_tile(image, caption) for image, caption in pairs])  # type: ignore[arg-type]
 
 
 def save_embeddings(pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, path: Path) -> None:

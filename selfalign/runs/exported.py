@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from safetensors.torch import save_file
@@ -16,16 +17,14 @@ from selfalign.runs.checkpoint import Provenance, provenance_from
 WEIGHTS, BLUEPRINT, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def write_exported(
-    folder: Path, provenance: Provenance, weights: dict[str, Tensor], results: dict[str, Any] | None
-) -> None:
+def write_exported(folder: Path, provenance: Provenance, weights: dict[str, Tensor], card: str) -> None:
     """Write the folder.
 
     Args:
         folder: made where it is missing; its files of these names are replaced.
         provenance: of the model.
         weights: its state.
-        results: what ``results.json`` of the run holds, for the model card; ``None`` where there is none.
+        card: the model card, in Markdown.
 
     Raises:
         UserError: if the folder cannot be written.
@@ -34,8 +33,8 @@ def write_exported(
         folder.mkdir(parents=True, exist_ok=True)
         with whole_file(folder / WEIGHTS) as place:
             save_file({name: values.contiguous() for name, values in weights.items()}, place)
-        write_whole(folder / BLUEPRINT, json.dumps({"selfalign": provenance.to_dict()}, indent=1) + "\n")
-        write_whole(folder / CARD, model_card(provenance, results))
+        write_whole(folder / BLUEPRINT, json.dumps({"selfalign": portable(provenance).to_dict()}, indent=1) + "\n")
+        write_whole(folder / CARD, card)
     except OSError as error:
         raise UserError(f"export {folder}: cannot be written ({error.strerror or error})") from error
 
@@ -53,34 +52,16 @@ def blueprint_from(content: bytes, path: Path) -> Provenance:
     return provenance_from(record, f"model {path}")
 
 
-def model_card(provenance: Provenance, results: dict[str, Any] | None) -> str:
-    """What the model is, how good, and how to load it, in Markdown; the licence is left to who publishes it."""
-    config = provenance.config
-    lines = [
-        "---",
-        "library_name: selfalign",
-        "tags: [image-text-retrieval]",
-        "license: other  # fill in: that of your data and features binds the weights",
-        "---",
-        "",
-        f"# {config['backbone']['name']} on {Path(config['data']['root']).name}",
-        "",
-        f"Two towers for image-text retrieval, trained on {provenance.region_width}-wide region features. Features of "
-        "another extractor will not do.",
-        "",
-        "```python",
-        "import selfalign",
-        'model = selfalign.load("this folder or its hub name")',
-        'captions = model.encode_captions(["a dog runs on the beach"])',
-        "```",
-        "",
-    ]
-    if results is not None:
-        for name, found in results["protocols"].items():
-            recalls = (" ".join(f"{found[side][r]:.1f}" for r in ("r1", "r5", "r10")) for side in ("i2t", "t2i"))
-            lines.append(
-                f"Split {results['split']}, protocol {name}, seed {results['seed']}: R@1/5/10 image to text · text to "
-                f"image {' · '.join(recalls)}, sum {found['rsum']:.1f}."
-            )
-    lines += ["", "Setting:", "", "```json", json.dumps(config, indent=1), "```", ""]
-    return "\n".join(lines)
+def portable(provenance: Provenance) -> Provenance:
+    """The same without where things lay on the machine that trained it: of an absolute path its last name stays."""
+    return replace(provenance, config=_without_places(provenance.config))
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_places(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    if isinstance(value, str) and (value.startswith(("/", "~")) or PureWindowsPath(value).drive):
+        return PureWindowsPath(value).name or value
+    return value

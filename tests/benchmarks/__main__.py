@@ -13,9 +13,12 @@ from tests.benchmarks import routines, steps
 from tests.benchmarks.loading import pairs_per_second
 from tests.benchmarks.measure import Factory, Measurement, compare, compare_processes
 from tests.benchmarks.routines import Size
+from tests.benchmarks.searching import searches
 
 _SAMPLE = 40
 _LINEAR = (1000, 10_000, 100_000)
+_GALLERIES = (1000, 100_000, 1_000_000)
+_SEARCHED_WIDTH = 1024
 
 
 def main() -> None:
@@ -90,6 +93,15 @@ def _linear(size: Size, repeats: int) -> None:
         _say(f"ranks of {TILE_CAPTIONS:,} captions among {images:>7,} images: {cost:8.2f} ns a pair")
 
 
+def _search(size: Size, repeats: int) -> None:
+    for found in searches(_GALLERIES, _SEARCHED_WIDTH, repeats):
+        _say(
+            f"search among {found.images:>9,} x {_SEARCHED_WIDTH}: {_time(found.first)} the first, "
+            f"{_time(found.again)} the next, {found.peak / 2**20:,.0f} MiB beyond PyTorch, "
+            f"{found.bytes / 1e6:,.0f} MB on disk"
+        )
+
+
 _RUN = {
     "concept": _concept,
     "context": _context,
@@ -100,6 +112,7 @@ _RUN = {
     "scoring": _scoring,
     "linear": _linear,
     "loading": _loading,
+    "search": _search,
 }
 
 

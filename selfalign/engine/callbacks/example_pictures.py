@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from selfalign.data.photographs import Photos
 from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.engine.callbacks.wandb_run import Cell, log_examples
+from selfalign.engine.word_choices import word_choices
 from selfalign.files.whole_files import whole_file
 from selfalign.functional.answers import best_answers
 from selfalign.functional.ranks import Tile, embedding_tile
@@ -36,16 +36,6 @@ from selfalign.reports.pictures.word_sheet import ChosenRegion, WordChoices, wor
 _QUERIES = 4
 """Of each direction."""
 _DEPTH = 5
-_UNSEEN = frozenset(
-    re.findall(
-        r"\w+",
-        """a an the of and or in on at by to for from with without into onto over under near above below up down off out
-        through between behind beside around along across front next is are be being has have having there this that
-        these those it its his her their he she they who which as while some one other another each we see sits lies
-        left right picture""",
-    )
-)
-"""Little words, for which no region is drawn."""
 
 
 class ExamplePictures(pl.Callback):
@@ -166,16 +156,14 @@ class ExamplePictures(pl.Callback):
     def _choices(
         self, split: Split, caption: int, similarity: torch.Tensor, boxes: np.ndarray
     ) -> tuple[ChosenRegion, ...]:
-        """Choices of the (W, R) similarities of a caption's tokens; a word's first token speaks for it."""
-        chosen = []
-        for number, word in enumerate(self.data.tokenizer.words(split.texts[caption])):
-            token = split.captions.token_of(caption, number)
-            if token is None or word.lower() in _UNSEEN or not any(map(str.isalnum, word)):
-                continue
-            region = int(similarity[token].argmax())
-            x1, y1, x2, y2 = boxes[region].tolist()
-            chosen.append(ChosenRegion(word, (x1, y1, x2, y2), float(similarity[token, region])))
-        return tuple(chosen)
+        """Choices of the (W, R) similarities of a caption's tokens."""
+        words = self.data.tokenizer.words(split.texts[caption])
+        choices = word_choices(words, lambda word: split.captions.token_of(caption, word), similarity)
+        found = []
+        for choice in choices:
+            x1, y1, x2, y2 = boxes[choice.region].tolist()
+            found.append(ChosenRegion(choice.word, (x1, y1, x2, y2), choice.similarity))
+        return tuple(found)
 
 
 def caption_table(queries: Sequence[CaptionQuery]) -> list[dict[str, Cell]]:

@@ -1,0 +1,115 @@
+"""``selfalign index MODEL --data FOLDER --split test --out DIR``: encode a gallery once, to search it often.
+
+``selfalign index MODEL data=f8k split=test --out DIR`` takes train.py's words for the data; without any, it is the test
+split of the model's own data. Several models are an ensemble. The same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfalign.console import one_line, say, warn
+from selfalign.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 0, or 2 where the model or the data cannot be read or do not fit each other."""
+    options = _parser().parse_intermixed_args(arguments)
+    try:
+        _index(options)
+    except UserError as error:
+        warn(one_line(error))
+        return 2
+    except KeyboardInterrupt:
+        warn("interrupted; the same command goes on where it was")
+        return 130
+    return 0
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """What is to be encoded."""
+
+    root: Path
+    split: str
+    box_unit: str | None
+    photographs: Path | None
+
+
+def _index(options: argparse.Namespace) -> None:
+    models, settings = _sorted_out(options.models)
+    say("loading PyTorch and the model")
+    import selfalign
+    from selfalign.gallery.writing import write_index
+
+    model = selfalign.load(models, device=options.device)
+    gallery = _gallery(options, settings, model.configs[0]["data"])
+    say(f"split {gallery.split} of {gallery.root}, on {model.device}")
+    record = write_index(
+        model,
+        options.out.expanduser(),
+        gallery.root,
+        gallery.split,
+        box_unit=gallery.box_unit,
+        photographs=gallery.photographs,
+        batch_size=options.batch_size,
+        say=say,
+    )
+    size = sum(file.bytes for file in record.files.values())
+    say(f"{options.out}: {record.images:,} images and {record.captions:,} captions, {size / 1e6:,.1f} MB")
+
+
+def _sorted_out(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Models, and settings of the data."""
+    settings, models = {}, []
+    for word in words:
+        key, given, value = word.partition("=")
+        if given and (key in ("data", "split") or key.startswith("data.")):
+            settings[key] = value
+        else:
+            models.append(word)
+    if not models:
+        raise UserError("index: names no model; expected selfalign index MODEL --out DIR")
+    return models, settings
+
+
+def _gallery(options: argparse.Namespace, settings: dict[str, str], own: dict[str, Any]) -> _Gallery:
+    data = own
+    if words := [f"{key}={value}" for key, value in settings.items() if key != "split"]:
+        from selfalign.commands.composing import composed
+
+        data = composed(words)["data"]
+    root = options.data or Path(data["root"])
+    photographs = options.images or (Path(data["images"]) if data.get("images") else None)
+    split = options.split or settings.get("split") or data["test_split"]
+    unit = None if options.data is not None and not settings else data.get("boxes")
+    return _Gallery(root.expanduser(), split, unit, None if photographs is None else photographs.expanduser())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="selfalign index", description="Encode a gallery once, to search it often; goes on after an interruption."
+    )
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="run folders, checkpoints, exported folders or hub names; also data=f8k",
+    )
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="in SCAN's layout; that of the model by default")
+    parser.add_argument("--split", help="of the data; the test split by default")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="of the photographs, where not in the data's folder"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the index")
+    parser.add_argument("--batch-size", type=int, default=128, help="images at a time (default: %(default)s)")
+    parser.add_argument("--device", help="as cuda or cpu; a GPU where there is one by default")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
