@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
+import socket
+import sys
 import traceback
 from collections.abc import Callable
+from multiprocessing import current_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
+
+from tests.starting.processes import ROOT, start
 
 _PATIENCE = 120.0
 
@@ -27,15 +31,14 @@ class Pool:
 
     def __init__(self, size: int, folder: Path) -> None:
         self.size = size
-        context = multiprocessing.get_context("spawn")
+        key = bytes(current_process().authkey).hex()  # tensors travel by shared memory
         self._pipes = []
         self._processes = []
         for rank in range(size):
-            here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, rank, size, str(folder / "meet")), daemon=True)
-            process.start()
-            self._pipes.append(here)
-            self._processes.append(process)
+            here, there = socket.socketpair()
+            arguments = ("-m", "tests.distributed_runner", str(rank), str(size), str(folder / "meet"), key)
+            self._processes.append(start(*arguments, cwd=ROOT, stdin=there))
+            self._pipes.append(Connection(here.detach()))
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """What ``function(*arguments)`` returns in each process, in order of rank; it must stand in a module."""
@@ -55,7 +58,7 @@ class Pool:
         """End the processes."""
         for process in self._processes:
             process.kill()
-            process.join()
+            process.communicate()
 
 
 def _serve(pipe: Connection, rank: int, size: int, meeting: str) -> None:
@@ -68,3 +71,8 @@ def _serve(pipe: Connection, rank: int, size: int, meeting: str) -> None:
             pipe.send((getattr(importlib.import_module(module), name)(*arguments), None))
         except BaseException:
             pipe.send((None, traceback.format_exc()))
+
+
+if __name__ == "__main__":
+    current_process().authkey = bytes.fromhex(sys.argv[4])
+    _serve(Connection(os.dup(0)), int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
