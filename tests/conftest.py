@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +60,28 @@ def scan_folder(tmp_path: Path) -> Path:
     return write_scan_folder(tmp_path / "scan", {"train": 12, "dev": 6, "test": 8})
 
 
-@pytest.fixture(scope="session", params=[2, 3])
-def pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    """Two or three real processes that share out batches."""
-    pool = Pool(request.param, tmp_path_factory.mktemp("pool"))
-    yield pool
-    pool.close()
+@pytest.fixture(scope="session")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[int], Pool]]:
+    """So many real processes that share out batches, started once a session."""
+    started: dict[int, Pool] = {}
+
+    def of(size: int) -> Pool:
+        if size not in started:
+            started[size] = Pool(size, tmp_path_factory.mktemp("pool"))
+        return started[size]
+
+    yield of
+    for pool in started.values():
+        pool.close()
+
+
+@pytest.fixture(params=[2, 3])
+def pool(request: pytest.FixtureRequest, pools: Callable[[int], Pool]) -> Pool:
+    """Two and three processes: for what may be right for two by chance."""
+    return pools(request.param)
+
+
+@pytest.fixture
+def pair(pools: Callable[[int], Pool]) -> Pool:
+    """Two processes."""
+    return pools(2)

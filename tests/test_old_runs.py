@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 
 from selfalign.data.scenes import ensure_scenes
 from selfalign.engine.evaluation import evaluate_checkpoints
+from tests.end_to_end.commands import succeed
 
 ROOT = Path(__file__).parents[1]
 CPU = {"strategy": "auto", "accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32-true"}
@@ -49,9 +47,6 @@ def test_an_old_checkpoint_evaluates_to_the_last_digit(folder: Path, name: str, 
 
 @pytest.mark.parametrize("name", ["camera", "vsrn"])
 def test_an_old_run_resumes_to_the_last_digit(folder: Path, name: str) -> None:
-    command = [sys.executable, str(ROOT / "train.py"), f"resume={name}", "training.epochs=3"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    succeed("train.py", f"resume={name}", "training.epochs=3", cwd=folder)
     record = json.loads((folder / name / "results.json").read_text())
     assert_as_expected(record, folder / name / "expected_resumed.json")

@@ -13,6 +13,7 @@ import pytest
 
 from selfalign import __version__
 from selfalign.__main__ import COMMANDS, main
+from tests.end_to_end.commands import run
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "pytorch_lightning", "transformers", "matplotlib", "wandb", "sympy", "scipy", "hydra", "nltk")
@@ -53,8 +54,8 @@ def test_a_run_says_that_it_begins_before_it_imports_a_library(tmp_path: Path) -
 
 @pytest.mark.parametrize("question", [("--cfg", "job"), ("--help",)])
 def test_what_hydra_prints_is_not_preceded_by_our_line(question: tuple[str, ...]) -> None:
-    command = [sys.executable, str(ROOT / "train.py"), *question]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True, timeout=60)
+    done = run("train.py", *question, cwd=ROOT)
+    assert done.returncode == 0
     assert "reading settings" not in done.stdout
 
 

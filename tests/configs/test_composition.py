@@ -104,7 +104,12 @@ TINY = {
         "backbone.bert.source=null",
         "+backbone.bert.scratch={vocabulary_size:600,hidden_size:8,num_hidden_layers:1,num_attention_heads:2}",
     ),
-    "vsrn": ("backbone.vocabulary.minimum_count=1", "backbone.word_width=6"),
+    "vsrn": (
+        "backbone.vocabulary.minimum_count=1",
+        "backbone.word_width=6",
+        "loss.captioning.hidden=8",
+        "loss.captioning.word_width=6",
+    ),
 }
 
 

@@ -20,6 +20,7 @@ TINY = (
     "loss.concept.prototypes=8",
     "strategy.accelerator=cpu",
 )
+VSRN = (*TINY, "backbone=vsrn", "loss.captioning.hidden=16", "loss.captioning.word_width=8")
 
 
 def run(program: str, *overrides: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,20 +14,7 @@ from selfalign.commands import convert as convert_command
 from selfalign.commands.check import main
 from tests.conftest import write_scan_folder
 from tests.data.test_conversion import line
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-def run(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"selfalign.{module}", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        env=ENVIRONMENT,
-    )
+from tests.starting.processes import ROOT, run, run_fresh
 
 
 def arguments(folder: Path, *settings: str) -> tuple[str, ...]:
@@ -65,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_good_data_end_with_0_and_leave_nothing_behind(folder: Path) -> None:
     before = sorted(folder.parent.rglob("*"))
-    done = run("check", *arguments(folder, "--full"), cwd=folder.parent)
+    done = run("-m", "selfalign.check", *arguments(folder, "--full"), cwd=folder.parent)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stderr == ""
     lines = done.stdout.splitlines()
@@ -125,9 +110,7 @@ def test_a_folder_of_photographs_that_training_refuses_is_an_error(check: Callab
 
 def test_help_waits_for_no_library() -> None:
     code = "import sys, runpy; sys.argv = ['check', '--help']; runpy.run_module('selfalign.check', run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, timeout=60, env=ENVIRONMENT
-    )
+    done = run_fresh("-X", "importtime", "-c", code, cwd=ROOT)
     assert done.returncode == 0
     assert "--checksums" in done.stdout
     assert not [name for name in (" torch", " hydra", " numpy", " pytorch_lightning") if f"|{name}\n" in done.stderr]
@@ -188,6 +171,6 @@ def test_the_conversion_makes_what_the_check_verifies(
     assert done.stdout.count("is as written") == 12
     convert("float16", "made/dev_ims.npy", "half.npy")
     assert "largest rounding error" in capsys.readouterr().out
-    again = run("convert", "float16", "made/dev_ims.npy", "half.npy", cwd=tmp_path)
+    again = run("-m", "selfalign.convert", "float16", "made/dev_ims.npy", "half.npy", cwd=tmp_path)
     assert again.returncode == 1
     assert again.stderr == "error: half.npy: exists already; remove it, or choose another name\n"

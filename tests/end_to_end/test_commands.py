@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,47 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from selfalign.functional.similarity import multi_view_similarity
-from selfalign.reports.curves import read_series
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-SCENES = ("data.scenes.train=60", "data.scenes.dev=10", "data.scenes.test=20")
-TINY = (
-    *SCENES,
-    "data.batch_size=32",
-    "backbone.width=16",
-    "training.epochs=2",
-    "loss.concept.prototypes=8",
-    "strategy.accelerator=cpu",
-)
-
-
-def run(program: str, *overrides: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / program), *overrides],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env=ENVIRONMENT,
-    )
-
-
-def succeed(program: str, *overrides: str, cwd: Path) -> str:
-    done = run(program, *overrides, cwd=cwd)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def series(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """What ``metrics.csv`` says of training, less how fast it was."""
-    found = read_series(folder / "metrics.csv")
-    assert "val/rsum" in found
-    return {name: values for name, values in found.items() if name != "train/pairs_per_second"}
-
-
-def results(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "results.json").read_text())
+from tests.end_to_end.commands import SCENES, TINY, VSRN, results, run, run_fresh, series, start, succeed, succeeded
+from tests.starting import processes
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +21,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     outputs = {
         "camera": succeed("train.py", *TINY, "hydra.run.dir=camera", cwd=folder),
-        "vsrn": succeed("train.py", *TINY, "backbone=vsrn", "hydra.run.dir=vsrn", cwd=folder),
+        "vsrn": succeed("train.py", *VSRN, "hydra.run.dir=vsrn", cwd=folder),
     }
     for name, output in outputs.items():
         (folder / f"{name}.out").write_text(output)
@@ -98,71 +54,52 @@ def test_training_leaves_what_others_script_against(runs: Path, name: str) -> No
         assert part in output
 
 
+@pytest.fixture(scope="module")
+def evaluated(runs: Path) -> Path:
+    """The same folder with evaluations of either run, and of both together."""
+    for names in ("camera", "vsrn", "camera,vsrn"):
+        checkpoints = ",".join(f"{name}/checkpoints/best.ckpt" for name in names.split(","))
+        settings = (f"hydra.run.dir=eval-{names.replace(',', '-')}", "save_embeddings=true", "strategy.accelerator=cpu")
+        succeed("eval.py", f"checkpoints=[{checkpoints}]", *settings, cwd=runs)
+    return runs
+
+
 @pytest.mark.parametrize("name", ["camera", "vsrn"])
-def test_evaluation_reproduces_training_to_the_last_digit(runs: Path, name: str) -> None:
-    succeed(
-        "eval.py",
-        f"checkpoints=[{name}/checkpoints/best.ckpt]",
-        f"hydra.run.dir=eval-{name}",
-        "strategy.accelerator=cpu",
-        cwd=runs,
-    )
-    trained, evaluated = results(runs / name), results(runs / f"eval-{name}")
+def test_evaluation_reproduces_training_to_the_last_digit(evaluated: Path, name: str) -> None:
+    trained, again = results(evaluated / name), results(evaluated / f"eval-{name}")
     for key in ("i2t", "t2i", "rsum", "images", "captions", "protocol", "seed", "alignment"):
-        assert evaluated[key] == trained[key]
+        assert again[key] == trained[key]
 
 
-def test_an_ensemble_is_the_mean_of_similarities(runs: Path) -> None:
-    names = ("camera", "vsrn")
-    for name in (*names, ",".join(names)):
-        checkpoints = ",".join(f"{part}/checkpoints/best.ckpt" for part in name.split(","))
-        folder = "emb-" + name.replace(",", "-")
-        succeed(
-            "eval.py",
-            f"checkpoints=[{checkpoints}]",
-            "save_embeddings=true",
-            f"hydra.run.dir={folder}",
-            "strategy.accelerator=cpu",
-            cwd=runs,
-        )
-    alone = [load_file(runs / f"emb-{name}" / "embeddings.safetensors") for name in names]
+def test_an_ensemble_is_the_mean_of_similarities(evaluated: Path) -> None:
+    runs, names = evaluated, ("camera", "vsrn")
+    alone = [load_file(runs / f"eval-{name}" / "embeddings.safetensors") for name in names]
     for tensors in alone:
         torch.testing.assert_close(
             multi_view_similarity(tensors["image"], tensors["caption"]), tensors["similarity"], rtol=0, atol=1e-5
         )
-    together = load_file(runs / "emb-camera-vsrn" / "embeddings.safetensors")
+    together = load_file(runs / "eval-camera-vsrn" / "embeddings.safetensors")
     mean = (alone[0]["similarity"] + alone[1]["similarity"]) / 2
     torch.testing.assert_close(together["similarity"], mean, rtol=0, atol=1e-6)
     scores = together["similarity"].numpy()
     best = np.array([scores[image, 5 * image : 5 * image + 5].max() for image in range(20)])
     recall = 100 * np.mean((scores >= best[:, None]).sum(axis=1) == 1)
-    assert results(runs / "emb-camera-vsrn")["i2t"]["r1"] == pytest.approx(recall)
+    assert results(runs / "eval-camera-vsrn")["i2t"]["r1"] == pytest.approx(recall)
 
 
-def test_runs_and_ensembles_are_compared_by_the_ranks_that_they_keep(runs: Path) -> None:
-    succeed(
-        "eval.py",
-        "checkpoints=[camera/checkpoints/best.ckpt,vsrn/checkpoints/best.ckpt]",
-        "hydra.run.dir=together",
-        "strategy.accelerator=cpu",
-        cwd=runs,
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "selfalign.compare", "camera", "vsrn", "together", "--against", "vsrn"],
-        cwd=runs,
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
-    )
+def test_runs_and_ensembles_are_compared_by_the_ranks_that_they_keep(evaluated: Path) -> None:
+    arguments = ("selfalign.compare", "camera", "vsrn", "eval-camera-vsrn", "--against", "vsrn")
+    done = processes.run("-m", *arguments, cwd=evaluated)
     assert done.returncode == 0, done.stderr
-    for name in ("camera", "vsrn", "together"):
-        assert f"{results(runs / name)['rsum']:.1f}" in done.stdout
+    for name in ("camera", "vsrn", "eval-camera-vsrn"):
+        assert f"{results(evaluated / name)['rsum']:.1f}" in done.stdout
     assert "ensemble of 2 camera infonce+words + vsrn infonce+words − vsrn infonce+words: " in done.stdout
     assert "20 images" in done.stdout
 
 
 def test_the_same_seed_gives_the_same_numbers(runs: Path) -> None:
-    succeed("train.py", *TINY, "backbone=vsrn", "hydra.run.dir=again", cwd=runs)
+    """In an interpreter whose sets have another order, too."""
+    succeeded(run_fresh("train.py", *VSRN, "hydra.run.dir=again", cwd=runs, PYTHONHASHSEED="1"))
     assert results(runs / "again")["rsum"] == results(runs / "vsrn")["rsum"]
     assert series(runs / "again") == series(runs / "vsrn")
 
@@ -191,15 +128,8 @@ def test_a_user_s_mistake_is_one_line_and_a_failure(runs: Path, overrides: tuple
 
 
 def test_an_interrupted_run_keeps_its_last_state(runs: Path) -> None:
-    arguments = [*TINY, "training.epochs=500", "backbone=vsrn", "hydra.run.dir=interrupted"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *arguments],
-        cwd=runs,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
-    )
+    arguments = [*VSRN, "training.epochs=500", "hydra.run.dir=interrupted"]
+    process = start("train.py", *arguments, cwd=runs)
     for line in process.stdout:
         if line.startswith("step"):
             process.send_signal(signal.SIGINT)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from selfalign.reports.curves import read_series
-from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY
+from tests.end_to_end.commands import TINY, run
+from tests.starting import processes
+from tests.starting.processes import ROOT
 from tests.wandb_files import OfflineRun, read_offline_run
 
 JOBS = {"good": "0.0003", "bad": "1e+30"}
@@ -28,15 +28,9 @@ SERIES = (
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A multirun of two jobs in one process, of which the second breaks down in training."""
     folder = tmp_path_factory.mktemp("dashboards")
-    command = [sys.executable, str(ROOT / "train.py"), "-m", *TINY, *PUBLISHED, "logger=[wandb,tensorboard]"]
-    done = subprocess.run(
-        [*command, f"training.learning_rate={','.join(JOBS.values())}", "hydra.sweep.dir=sweep"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env=ENVIRONMENT | {"WANDB_MODE": "offline", "HOME": str(folder / "home")},
-    )
+    settings = (*TINY, *PUBLISHED, "logger=[wandb,tensorboard]", f"training.learning_rate={','.join(JOBS.values())}")
+    surroundings = {"WANDB_MODE": "offline", "HOME": str(folder / "home")}
+    done = run("train.py", "-m", *settings, "hydra.sweep.dir=sweep", cwd=folder, **surroundings)
     assert "of 2 jobs 1 failed" in done.stderr, done.stderr[-3000:]
     return folder / "sweep"
 
@@ -56,13 +50,13 @@ def test_two_jobs_of_a_process_are_two_finished_runs(sweep: Path, good: OfflineR
     assert (good.exit_code, bad.exit_code) == (0, 1)
     assert good.run.run_id != bad.run.run_id
     assert bad.series("lr-Adam")
-    for name, run in (("good", good), ("bad", bad)):
+    for name, logged in (("good", good), ("bad", bad)):
         folder = job(sweep, name)
-        assert run.run.run_id == (folder / "wandb_id.txt").read_text().strip()
-        assert (run.run.run_group, run.run.display_name, run.run.job_type) == ("sweep", folder.name, "train")
-        assert list(run.run.tags) == ["camera", "selfalign", "scenes"]
-        assert run.config["training"]["learning_rate"] == float(JOBS[name])
-        assert "logger" not in run.config
+        assert logged.run.run_id == (folder / "wandb_id.txt").read_text().strip()
+        assert (logged.run.run_group, logged.run.display_name, logged.run.job_type) == ("sweep", folder.name, "train")
+        assert list(logged.run.tags) == ["camera", "selfalign", "scenes"]
+        assert logged.config["training"]["learning_rate"] == float(JOBS[name])
+        assert "logger" not in logged.config
 
 
 def test_wandb_has_every_series_of_the_csv_file(sweep: Path, good: OfflineRun) -> None:
@@ -108,14 +102,8 @@ sys.modules["tensorboard"] = None
 sys.argv = ["train.py", "logger=tensorboard"]
 runpy.run_path({str(ROOT / "train.py")!r}, run_name="__main__")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
-    )
+    (tmp_path / "without.py").write_text(program)
+    done = processes.run("without.py", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "error: logger=tensorboard: the package is missing; pip install -e '.[tensorboard]' brings it"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,18 +12,21 @@ import pytest
 import torch
 
 from selfalign.files.torch_files import read_torch_file
-from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run, series, succeed
+from tests.end_to_end import commands
+from tests.end_to_end.commands import VSRN, results, run, run_fresh, series, succeed, succeeded
+from tests.starting import processes
+from tests.starting.processes import ROOT, Started
 
-STILL = (*TINY, "backbone=vsrn", "loss.captioning.dropout=0", "training.epochs=1", "data.batch_size=64")
+STILL = (*VSRN, "loss.captioning.dropout=0", "training.epochs=1", "data.batch_size=64")
 DDP = "strategy=ddp_cpu"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of one process, and one of two."""
+    """A folder with a run of one process, and one of two, each of them a fresh interpreter."""
     folder = tmp_path_factory.mktemp("several")
     succeed("train.py", *STILL, "hydra.run.dir=one", cwd=folder)
-    (folder / "two.out").write_text(succeed("train.py", *STILL, DDP, "hydra.run.dir=two", cwd=folder))
+    (folder / "two.out").write_text(succeeded(run_fresh("train.py", *STILL, DDP, "hydra.run.dir=two", cwd=folder)))
     return folder
 
 
@@ -73,15 +75,8 @@ def test_a_multirun_gives_one_tree_and_each_job_its_own_setting(folder: Path) ->
 
 
 def test_torchrun_starts_the_processes_as_well(folder: Path) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*torchrun, str(ROOT / "train.py"), *STILL, DDP, "hydra.run.dir=torchrun"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=ENVIRONMENT,
-    )
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(ROOT / "train.py"))
+    done = processes.run_fresh(*torchrun, *STILL, DDP, "hydra.run.dir=torchrun", cwd=folder, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     assert series(folder / "torchrun") == series(folder / "two")
 
@@ -95,18 +90,9 @@ def test_a_batch_that_cannot_be_shared_out_is_one_line(folder: Path) -> None:
     ]
 
 
-def start(folder: Path, name: str) -> tuple[subprocess.Popen[str], list[int]]:
+def start(folder: Path, name: str) -> tuple[Started, list[int]]:
     """A long run of two processes after its first validation, and their ids."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *STILL, DDP, "training.epochs=500", f"hydra.run.dir={name}"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert process.stdout is not None
+    process = commands.start("train.py", *STILL, DDP, "training.epochs=500", f"hydra.run.dir={name}", cwd=folder)
     for line in process.stdout:
         if line.startswith("step"):
             break

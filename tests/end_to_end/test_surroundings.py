@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.end_to_end.test_commands import ENVIRONMENT, ROOT, TINY, results, run
+from tests.end_to_end.commands import VSRN, results, run, run_fresh
 
-SHORT = (*TINY, "backbone=vsrn", "training.epochs=1")
+SHORT = (*VSRN, "training.epochs=1")
 
 
-def train_in(folder: Path, name: str, *more: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, str(ROOT / "train.py"), *SHORT, *more, f"hydra.run.dir={name}"]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, timeout=280, env=ENVIRONMENT | variables, check=False
-    )
+def train_in(
+    folder: Path, name: str, *more: str, way: Callable[..., Any] = run_fresh, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """In a fresh interpreter, unless ``way`` is another: libraries read the environment when they are imported."""
+    return way("train.py", *SHORT, *more, f"hydra.run.dir={name}", cwd=folder, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = train_in(folder, "a=1,b~c", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.isascii()
-    assert b"image -> text" in done.stdout
+    assert "image -> text" in done.stdout
     return folder
 
 
@@ -36,32 +37,34 @@ def test_an_ascii_terminal_loses_no_results(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "variables"),
+    ("name", "way", "variables"),
     [
-        ("ranked", {"RANK": "1", "WORLD_SIZE": "2"}),
-        ("slurm", {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"}),
+        ("ranked", run_fresh, {"RANK": "1", "WORLD_SIZE": "2"}),
+        ("slurm", run, {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"}),
     ],
 )
-def test_what_a_scheduler_left_makes_no_other_run(folder: Path, name: str, variables: dict[str, str]) -> None:
-    done = train_in(folder, name, **variables)
+def test_what_a_scheduler_left_makes_no_other_run(
+    folder: Path, name: str, way: Callable[..., Any], variables: dict[str, str]
+) -> None:
+    done = train_in(folder, name, way=way, **variables)
     assert done.returncode == 0, done.stderr[-2000:]
     assert results(folder / name)["rsum"] == results(folder / "a=1,b~c")["rsum"]
 
 
 def test_a_stray_local_rank_keeps_no_processes_waiting(folder: Path) -> None:
-    done = train_in(folder, "two", "strategy=ddp_cpu", LOCAL_RANK="0")
+    done = train_in(folder, "two", "strategy=ddp_cpu", way=run, LOCAL_RANK="0")
     assert done.returncode == 0, done.stderr[-2000:]
     assert (folder / "two" / "results.json").exists()
 
 
 def test_a_refused_command_leaves_a_finished_run_as_it_is_and_no_folder(folder: Path) -> None:
     before = {path: path.read_bytes() for path in (folder / "a=1,b~c").rglob("*") if path.is_file()}
-    done = train_in(folder, "a=1,b~c", "loss=baseline")
+    done = train_in(folder, "a=1,b~c", "loss=baseline", way=run)
     assert done.returncode == 1
-    assert b"holds a run already" in done.stderr
+    assert "holds a run already" in done.stderr
     assert {path: path.read_bytes() for path in (folder / "a=1,b~c").rglob("*") if path.is_file()} == before
     for setting in ("training.epochs=0", "data.protocol=foo", "data.root=[a,b]"):
-        done = train_in(folder, "refused", setting)
+        done = train_in(folder, "refused", setting, way=run)
         assert done.returncode == 1
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
         assert not (folder / "refused").exists()

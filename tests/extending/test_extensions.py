@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +17,8 @@ from selfalign.errors import UserError
 from selfalign.reports.comparison.compared_settings import group, shared_protocol
 from selfalign.runs.checkpoint import read_checkpoint
 from selfalign.runs.reading import read_runs
-from tests.end_to_end.test_commands import ENVIRONMENT, ROOT
 from tests.extending.toys import added
+from tests.starting.processes import ROOT, run_fresh
 
 RUNNER = """
 import sys
@@ -114,14 +112,8 @@ def test_a_sweep_over_losses_with_a_logger_and_a_data_set_of_one_file_each(scan_
     (mine / "logger" / "notes.yaml").write_text(notes)
     arguments = ["-m", "--config-dir", str(mine), "data=mine", "logger=notes", "backbone=bags", "loss=baseline"]
     arguments += ["loss.ranking=hinge,soft", "data.workers=0", "data.batch_size=12", "strategy.accelerator=cpu"]
-    done = subprocess.run(
-        [sys.executable, "-c", RUNNER.format(root=str(ROOT)), *arguments, "hydra.sweep.dir=sweep"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        timeout=280,
-    )
+    (tmp_path / "with_toys.py").write_text(RUNNER.format(root=str(ROOT)))
+    done = run_fresh("with_toys.py", *arguments, "hydra.sweep.dir=sweep", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     with (tmp_path / "sweep" / "leaderboard.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 from selfalign.commands.composing import prepared
 from selfalign.errors import UserError
 from selfalign.settings import TrainingRun, checked
-from tests.end_to_end.test_commands import ENVIRONMENT, ROOT
+from tests.end_to_end.commands import run
 from tests.settings.wrong_settings import Wrong, wrong_settings
 
 WRONG = wrong_settings()
@@ -124,9 +122,7 @@ def test_evaluations_are_checked_alike(line: str, expected: str) -> None:
 
 @pytest.mark.parametrize("line", ["training.epochs=abc", "backbone=camra", "trainng.epochs=3"])
 def test_a_run_that_never_began_leaves_nothing_behind(line: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), line], cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT
-    )
+    done = run("train.py", line, cwd=tmp_path)
     assert done.returncode != 0
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stderr.startswith("error: ")

@@ -15,7 +15,8 @@ from selfalign.engine.callbacks.collapse_warnings import CollapseWarnings
 from selfalign.engine.callbacks.keep_last import KeepLast
 from selfalign.errors import UserError
 from tests.configs.test_composition import TINY, composed
-from tests.end_to_end.test_commands import series
+from tests.conftest import write_scan_folder
+from tests.end_to_end.commands import series
 
 EPOCHS, STEPS = 3, 15
 
@@ -76,15 +77,15 @@ def assert_the_same(a: Any, b: Any, where: str = "") -> None:
         assert a == b, where
 
 
-CASES = [
-    ("vsrn", ("loss=words", "recipe=tuned", "loss.ranking.learned=true", "backbone.concepts=convolution")),
-    ("vsrn", ("loss=selfalign",)),
+LEARNED = ("loss.ranking.learned=true", "backbone.concepts=convolution")
+AVERAGED = ("callbacks=[ema,early_stopping]", "callbacks.ema.decay=0.7", "scheduler=cosine")
+PARTS = ("optimizer=adamw", "optimizer.word_rate=10", "scheduler.warm_up_steps=9")
+CASES = [  # each option once
+    ("vsrn", ("loss=words", "recipe=tuned", *LEARNED, *PARTS)),
+    ("vsrn", ("loss=selfalign", "data.workers=1")),
     ("camera", ("loss=selfalign", "+backbone.bert.scratch.hidden_dropout_prob=0.3")),
-    ("camera", ("loss=baseline",)),
-    ("vsrn", ("loss=context", "data.workers=1")),
-    ("vsrn", ("loss=baseline", "callbacks=[ema,early_stopping]", "callbacks.ema.decay=0.7", "scheduler=cosine")),
-    ("vsrn", ("loss=baseline", "optimizer=adamw", "optimizer.word_rate=10", "scheduler.warm_up_steps=9")),
-    ("vsrn", ("loss=baseline", "scheduler=constant", "scheduler.warm_up_steps=4", "trainer.max_steps=13")),
+    ("camera", ("loss=baseline", *AVERAGED)),
+    ("vsrn", ("loss=context", "scheduler=constant", "scheduler.warm_up_steps=4", "trainer.max_steps=13")),
     ("vsrn", ("loss=baseline", "trainer.accumulate_grad_batches=2", "training.epochs=4")),
 ]
 """Three epochs of five steps, but for ``max_steps``, and for four epochs of three steps of two batches."""
@@ -114,7 +115,7 @@ def test_without_the_random_numbers_a_resumed_run_differs(
     scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That dropout matters in the test above."""
-    config = settings(scan_folder, *("camera", *CASES[1][1]))
+    config = settings(scan_folder, "camera", "loss=selfalign")
     training.train(config, tmp_path / "straight", [])
     train_until(monkeypatch, 8, config, tmp_path / "broken")
     monkeypatch.setattr(KeepLast, "on_train_batch_start", lambda *_: None)
@@ -124,61 +125,65 @@ def test_without_the_random_numbers_a_resumed_run_differs(
         assert_the_same(*states)
 
 
-def test_more_epochs_after_the_end_are_those_of_a_longer_run(scan_folder: Path, tmp_path: Path) -> None:
-    long = settings(scan_folder, "vsrn")
-    short = settings(scan_folder, "vsrn", "training.epochs=2")
-    training.train(long, tmp_path / "straight", [])
-    training.train(short, tmp_path / "extended", [])
-    training.train(long, tmp_path / "extended", [])
-    (state, rows), (state_again, rows_again) = outcome(tmp_path / "straight"), outcome(tmp_path / "extended")
+@pytest.fixture(scope="module")
+def vsrn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Data, and a folder with the run ``straight`` of them and the run ``broken``, which crashed in the middle."""
+    folder = tmp_path_factory.mktemp("vsrn")
+    root = write_scan_folder(folder / "scan", {"train": 12, "dev": 6, "test": 8})
+    config = settings(root, "vsrn")
+    training.train(config, folder / "straight", [])
+    with pytest.MonkeyPatch.context() as patch:
+        train_until(patch, 8, config, folder / "broken")
+    return root, folder
+
+
+def test_more_epochs_after_the_end_are_those_of_a_longer_run(vsrn: tuple[Path, Path], tmp_path: Path) -> None:
+    root, runs = vsrn
+    training.train(settings(root, "vsrn", "training.epochs=2"), tmp_path, [])
+    training.train(settings(root, "vsrn"), tmp_path, [])
+    (state, rows), (state_again, rows_again) = outcome(runs / "straight"), outcome(tmp_path)
     assert_the_same(state["state_dict"], state_again["state_dict"])
     assert rows_again == rows
 
 
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    vsrn: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    config = settings(scan_folder, "vsrn")
-    training.train(config, tmp_path / "straight", [])
-    train_until(monkeypatch, 8, config, tmp_path / "broken")
-    for damage in ("cut", "flipped", "gone"):
-        moved = tmp_path / damage
-        shutil.copytree(tmp_path / "broken", moved)
-        last = moved / "checkpoints" / "last.ckpt"
-        content = bytearray(last.read_bytes())
-        if damage == "cut":
-            last.write_bytes(content[: len(content) // 2])
-        elif damage == "flipped":
-            content[len(content) // 2] ^= 1
-            last.write_bytes(content)
-        else:
-            last.unlink()
-        capsys.readouterr()
-        training.train(config, moved, [])
-        output = capsys.readouterr().out
-        assert ("last.ckpt: damaged" in output) == (damage != "gone")
-        assert "previous.ckpt" in output
-        (state, rows), (state_again, rows_again) = outcome(tmp_path / "straight"), outcome(moved)
-        assert_the_same(state["state_dict"], state_again["state_dict"])
-        assert rows_again == rows
+    root, runs = vsrn
+    moved = shutil.copytree(runs / "broken", tmp_path / "moved")
+    last = moved / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    if damage == "cut":
+        last.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content)
+    else:
+        last.unlink()
+    training.train(settings(root, "vsrn"), moved, [])
+    output = capsys.readouterr().out
+    assert ("last.ckpt: damaged" in output) == (damage != "gone")
+    assert "previous.ckpt" in output
+    (state, rows), (state_again, rows_again) = outcome(runs / "straight"), outcome(moved)
+    assert_the_same(state["state_dict"], state_again["state_dict"])
+    assert rows_again == rows
 
 
-def test_two_damaged_checkpoints_are_an_error_not_a_new_start(
-    scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = settings(scan_folder, "vsrn")
-    train_until(monkeypatch, 8, config, tmp_path)
+def test_two_damaged_checkpoints_are_an_error_not_a_new_start(vsrn: tuple[Path, Path], tmp_path: Path) -> None:
+    root, runs = vsrn
+    moved = shutil.copytree(runs / "broken", tmp_path / "moved")
     for name in ("last", "previous"):
-        (tmp_path / "checkpoints" / f"{name}.ckpt").write_bytes(b"PK")
+        (moved / "checkpoints" / f"{name}.ckpt").write_bytes(b"PK")
     with pytest.raises(UserError, match="none of them can be read"):
-        training.train(config, tmp_path, [])
+        training.train(settings(root, "vsrn"), moved, [])
 
 
 def test_a_run_does_not_go_on_with_other_words(
     scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = settings(scan_folder, "vsrn")
-    train_until(monkeypatch, 8, config, tmp_path / "run")
+    train_until(monkeypatch, 2, config, tmp_path / "run")
     captions = scan_folder / "train_caps.txt"
     captions.write_text(captions.read_text().replace("dog", "hound").replace("a ", "ein "))
     with pytest.raises(UserError, match="training data have changed"):

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
@@ -26,8 +25,7 @@ from selfalign.runs.ranks_file import NAME
 from selfalign.runs.reading import read_run, read_runs
 from selfalign.runs.results import RECALLS
 from tests.runs.made_runs import configuration, ranked, sweep, write_run
-
-ROOT = Path(__file__).parents[3]
+from tests.starting.processes import ROOT, run
 
 
 @pytest.fixture(scope="module")
@@ -307,9 +305,7 @@ def test_the_command_writes_tables_and_charts(
 
 
 def test_the_command_ends_a_mistake_in_one_line_and_a_failure(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "selfalign.compare", str(tmp_path / "nowhere")], cwd=ROOT, capture_output=True, text=True
-    )
+    done = run("-m", "selfalign.compare", str(tmp_path / "nowhere"), cwd=ROOT)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"error: run {tmp_path / 'nowhere'}: no such folder"]
 
