@@ -159,6 +159,21 @@ def prepared(arguments: Sequence[str], program: str) -> list[str]:
 
 
 @contextlib.contextmanager
+def composed_as_typed(options: Any, program: str) -> Iterator[DictConfig]:
+    """The configuration that Hydra composes of a command line, unchecked, with Hydra still at hand.
+
+    Args:
+        options: the command line as Hydra's parser reads it.
+        program: ``train`` or ``eval``.
+
+    Raises:
+        UserError: naming a setting that cannot be composed.
+    """
+    with _hydra(options.config_path, options.config_dir):
+        yield _composed(options.config_name or program, _first(_typed(options.overrides), multirun=options.multirun))
+
+
+@contextlib.contextmanager
 def _hydra(config_path: str | None = None, config_dir: str | None = None) -> Iterator[None]:
     """Hydra over ``configs``, or the folders of ``--config-path`` and ``--config-dir``."""
     store_schema()

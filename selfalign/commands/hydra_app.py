@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from selfalign import console
 from selfalign.commands.composing import composed, plain, prepared
+from selfalign.commands.help_page import help_page
 from selfalign.commands.hydra_record import hydra_record, overrides_record
 from selfalign.commands.loggers import WANDB_ID, completed_loggers
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
@@ -238,6 +239,9 @@ def launch(main: Callable[[], None], program: str | None = None) -> None:
     ending: str | None = None
     try:
         if program is not None:
+            if (page := help_page(sys.argv[1:], program)) is not None:
+                console.say(page)
+                return
             sys.argv[1:] = prepared(quoted_paths(sys.argv[1:]), program)
         main()
     except (UserError, HydraException, OmegaConfBaseException) as error:
