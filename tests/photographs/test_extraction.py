@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import open_positions
-from selfalign.data.images import images_on_disk
+from selfalign.data.images import images_in_memory, images_on_disk
 from selfalign.data.layout import find_split
 from selfalign.data.photographs import Photos
 from selfalign.data.regions.features import RegionFeatures
@@ -25,7 +27,7 @@ from selfalign.photographs.extraction import Source, extract_split
 from selfalign.photographs.listing import list_photographs
 from selfalign.photographs.pairing import Split, splits_without_captions
 from tests.photographs.extracting import ARRAYS, NAMES, contents, run
-from tests.photographs.tiny_models import save_detector, save_vit
+from tests.photographs.tiny_models import save_detector, save_photograph, save_vit
 
 
 def test_the_layout_is_what_check_and_training_read(
@@ -178,6 +180,21 @@ def test_memory_does_not_grow_with_the_photographs(photos: Path, extractor: Extr
 
     peak(2)  # what is imported at first use
     assert peak(6) < peak(1) + 2 * 2**20  # features of 50 photographs more are 29 MB
+
+
+def test_the_page_s_lines_of_python_run(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "photographs.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    save_photograph(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, object] = {}
+    retriever = SimpleNamespace(encode_images=lambda regions, **options: given.update(options, regions=regions))
+    names: dict[str, object] = {"model": retriever}
+    exec(code.replace("efficientnet-lite0", str(model)), names)  # the page's own lines, with a model of the tests
+    assert images_in_memory(given["regions"], given["boxes"], given["sizes"]).width == 16
+    assert names["size"] == (60, 40)
 
 
 def test_help_comes_without_torch(tmp_path: Path) -> None:
