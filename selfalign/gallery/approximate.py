@@ -129,7 +129,7 @@ def build(index: Index, say: Callable[[str], None] = lambda line: None) -> Appro
     """Make an approximate index beside ``index``, and measure it.
 
     Lists of a search are doubled until 95 % of the exact first answers of a sample are found; vectors that form no
-    groups end with all lists, which is no faster than the exact search.
+    groups end with all lists.
 
     Raises:
         UserError: of an ensemble, whose score is no product of two vectors, or if faiss is not installed.
