@@ -60,6 +60,11 @@ def _index(options: argparse.Namespace) -> None:
         say=say,
     )
     size = sum(file.bytes for file in record.files.values())
+    if options.approximate:
+        from selfalign.gallery.approximate import build, described
+        from selfalign.gallery.index import Index
+
+        say(described(build(Index.open(options.out), say).measured))
     say(f"{options.out}: {record.images:,} images and {record.captions:,} captions, {size / 1e6:,.1f} MB")
 
 
@@ -106,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
         "--images", type=Path, metavar="FOLDER", help="of the photographs, where not in the data's folder"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the index")
+    parser.add_argument(
+        "--approximate", action="store_true", help="also an approximate index by FAISS, for large galleries; measured"
+    )
     parser.add_argument("--batch-size", type=int, default=128, help="images at a time (default: %(default)s)")
     parser.add_argument("--device", help="as cuda or cpu; a GPU where there is one by default")
     return parser

@@ -13,6 +13,7 @@ from selfalign.errors import UserError, printable
 
 if TYPE_CHECKING:
     from selfalign.functional.search import Hits
+    from selfalign.gallery.approximate import Approximate
     from selfalign.gallery.index import Index
 
 _LONGEST = 60
@@ -44,8 +45,13 @@ def _search(options: argparse.Namespace) -> None:
         say(f"captions of image {image.row}{'' if image.name is None else f', {printable(image.name)}'}")
         say(caption_table(index, image.row, index.search(index.vectors_of_image(image.row), options.top)))
         return
-    model = index.load_model(options.model)
-    hits = index.search(model.encode_captions(options.sentences), options.top)
+    found: Index | Approximate = index
+    if options.approximate:
+        from selfalign.gallery import approximate
+
+        found = approximate.Approximate.open(index)
+        say(approximate.described(found.measured))
+    hits = found.search(index.load_model(options.model).encode_captions(options.sentences), options.top)
     for number, sentence in enumerate(options.sentences):
         say(f"{'' if number == 0 else chr(10)}{printable(sentence, 2000)}")
         say(image_table(index, hits, number))
@@ -91,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--image", type=int, metavar="ROW", help="search the captions for an image of the index instead"
     )
     parser.add_argument("--top", type=_count, default=5, help="answers of each (default: %(default)s)")
+    parser.add_argument("--approximate", action="store_true", help="by the approximate index, if it was made")
     parser.add_argument("--model", help="where the model is now, if it has moved since")
     return parser
 

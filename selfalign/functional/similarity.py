@@ -48,6 +48,29 @@ def pair_similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:
         return base + at_least_single(image.context) @ at_least_single(caption.context).mT
 
 
+def joint_image(image: ImageEmbedding) -> Tensor:
+    """(N, V, 3·D), without context (N, V, D): their largest dot product with :func:`joint_caption` is the similarity.
+
+    Example:
+        >>> image = ImageEmbedding(views=torch.ones(1, 2, 3), context=torch.zeros(1, 6))
+        >>> joint_image(image).shape
+        torch.Size([1, 2, 9])
+    """
+    if image.context is None:
+        return image.views
+    return torch.cat([image.views, image.context[:, None].expand(-1, image.views.shape[1], -1)], dim=-1)
+
+
+def joint_caption(caption: CaptionEmbedding) -> Tensor:
+    """(M, 3·D), without context (M, D); see :func:`joint_image`.
+
+    Example:
+        >>> joint_caption(CaptionEmbedding(vector=torch.ones(4, 3), context=None)).shape
+        torch.Size([4, 3])
+    """
+    return caption.vector if caption.context is None else torch.cat([caption.vector, caption.context], dim=-1)
+
+
 def joint_embeddings(image: ImageEmbedding, caption: CaptionEmbedding) -> tuple[Tensor, Tensor]:
     """One vector a view and one a caption whose largest dot product is :func:`pair_similarity`.
 
@@ -55,9 +78,7 @@ def joint_embeddings(image: ImageEmbedding, caption: CaptionEmbedding) -> tuple[
         (N, V, 3·D), or (N, 3·D) for one view, and (M, 3·D); without context D in place of 3·D. The layout is the
         authors': base, then the two context parts.
     """
-    views, vectors = image.views, caption.vector
-    if image.context is not None and caption.context is not None:
-        repeated = image.context[:, None].expand(-1, views.shape[1], -1)
-        views = torch.cat([views, repeated], dim=-1)
-        vectors = torch.cat([vectors, caption.context], dim=-1)
-    return (views[:, 0] if views.shape[1] == 1 else views), vectors
+    if image.context is None or caption.context is None:
+        image, caption = ImageEmbedding(image.views, None), CaptionEmbedding(caption.vector, None)
+    views = joint_image(image)
+    return (views[:, 0] if views.shape[1] == 1 else views), joint_caption(caption)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from selfalign.gallery.record import (
     require_unchanged,
 )
 from selfalign.retriever import Retriever, load
-from selfalign.runs.embeddings import Embeddings, embeddings_tile
+from selfalign.runs.embeddings import Embeddings, embeddings_tile, joined
 
 _KEPT = 2**30
 """Bytes of vectors that stay in memory; a larger index is read part by part for each search."""
@@ -158,7 +158,7 @@ class Index:
         self.require_made_by(queries.models)
         kind = "images" if queries.kind == "captions" else "captions"
         best, start = Hits(torch.empty(len(queries), 0, dtype=torch.int64), torch.empty(len(queries), 0)), 0
-        for part in self._parts(kind):
+        for part in self.parts(kind):
             hits = _answers(part, queries, top)
             best = merged_answers(best, Hits(hits.rows + start, hits.scores), top)
             start += len(part)
@@ -173,7 +173,18 @@ class Index:
             row -= file.rows
         raise UserError(f"index {self.folder}: has no vectors of that image; make the index again")
 
-    def _parts(self, kind: str) -> Iterator[Embeddings]:
+    def vectors_of_images(self, rows: Sequence[int]) -> Embeddings:
+        """The vectors of some images, in the order of ``rows``, which rise."""
+        found, start, wanted = [], 0, torch.as_tensor(rows)
+        for name, file in self.record.parts("images").items():
+            own = wanted[(wanted >= start) & (wanted < start + file.rows)] - start
+            if len(own):
+                found.append(self._part(name)[own])
+            start += file.rows
+        return joined(found)
+
+    def parts(self, kind: str) -> Iterator[Embeddings]:
+        """The vectors of ``images`` or ``captions``, one file after the other."""
         return (self._part(name) for name in self.record.parts(kind))
 
     def _part(self, name: str) -> Embeddings:

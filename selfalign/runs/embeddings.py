@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -44,7 +45,7 @@ class Embeddings:
         """``"images"`` or ``"captions"``."""
         return "images" if isinstance(self.parts[0], ImageEmbedding) else "captions"
 
-    def __getitem__(self, rows: slice) -> Embeddings:
+    def __getitem__(self, rows: slice | Tensor) -> Embeddings:
         """Some of the rows."""
         return Embeddings(tuple(part.map(lambda values: values[rows]) for part in self.parts), self.models)
 
@@ -82,6 +83,19 @@ class Embeddings:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise UserError(f"embeddings {path}: cannot be read ({reason})") from error
         return cls(parts, models)
+
+
+def joined(parts: Sequence[Embeddings]) -> Embeddings:
+    """Embeddings of one kind and of the same models, one after the other."""
+    return Embeddings(tuple(map(_joined, zip(*(one.parts for one in parts), strict=True))), parts[0].models)
+
+
+def _joined(records: Sequence[ImageEmbedding | CaptionEmbedding]) -> ImageEmbedding | CaptionEmbedding:
+    values = {
+        name: None if value is None else torch.cat([getattr(record, name) for record in records])
+        for name, value in vars(records[0]).items()
+    }
+    return type(records[0])(**values)  # type: ignore[arg-type]
 
 
 def embeddings_tile(images: Embeddings, captions: Embeddings) -> Tile:

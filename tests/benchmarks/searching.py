@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from selfalign.gallery.approximate import Approximate, Measured, build
 from selfalign.gallery.index import Index
 from selfalign.gallery.record import (
     CAPTIONS,
@@ -27,6 +28,7 @@ from selfalign.runs.embeddings import Embeddings
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 _PART = 512
+_CAPTIONS = 100
 _MODEL = ("random",)
 
 
@@ -40,6 +42,7 @@ class Searched:
         again: median seconds of the next.
         peak: bytes of the process at its highest, beyond those before the index was opened.
         bytes: of the vectors on disk.
+        approximate: seconds of a search by FAISS, and what is known of it; ``None`` where it was not asked for.
     """
 
     images: int
@@ -47,21 +50,22 @@ class Searched:
     again: float
     peak: int
     bytes: int
+    approximate: tuple[float, Measured] | None
 
 
-def searches(galleries: Sequence[int], width: int, repeats: int) -> Iterator[Searched]:
-    """Search random galleries of these sizes."""
+def searches(galleries: Sequence[int], width: int, repeats: int, largest: int) -> Iterator[Searched]:
+    """Search random galleries of these sizes, those of at most ``largest`` images by FAISS, too."""
     context = multiprocessing.get_context("spawn")
     for images in galleries:
         with tempfile.TemporaryDirectory() as folder, context.Pool(1) as process:
             record = write_random(Path(folder), images, width)
-            yield process.apply(_search, (Path(folder), record, width, repeats))
+            yield process.apply(_search, (Path(folder), record, width, repeats, images <= largest))
 
 
 def write_random(folder: Path, images: int, width: int) -> IndexRecord:
     """An index of random unit vectors, one view an image."""
     generator = torch.Generator().manual_seed(0)
-    record = IndexRecord(_MODEL, _MODEL, "", "test", "pixels", "", {}, images, 1, {})
+    record = IndexRecord(_MODEL, _MODEL, "", "test", "pixels", "", {}, images, _CAPTIONS, {})
     files = {}
     for number, start in enumerate(range(0, images, _PART)):
         rows = min(_PART, images - start)
@@ -69,10 +73,11 @@ def write_random(folder: Path, images: int, width: int) -> IndexRecord:
         path = folder / part_name("images", number)
         Embeddings((ImageEmbedding(views, None),), _MODEL).save(path)
         files[path.name] = file_record(path, rows)
-    Embeddings((CaptionEmbedding(_query(width), None),), _MODEL).save(folder / part_name("captions", 0))
-    (folder / CAPTIONS).write_text("a caption\n")
+    captions = torch.nn.functional.normalize(torch.randn(_CAPTIONS, width, generator=generator), dim=-1)
+    Embeddings((CaptionEmbedding(captions, None),), _MODEL).save(folder / part_name("captions", 0))
+    (folder / CAPTIONS).write_text("a caption\n" * _CAPTIONS)
     (folder / IMAGES).write_text(f'{{"names": [{", ".join(["null"] * images)}], "ids": null}}')
-    for name, rows in ((part_name("captions", 0), 1), (CAPTIONS, 1), (IMAGES, images)):
+    for name, rows in ((part_name("captions", 0), _CAPTIONS), (CAPTIONS, _CAPTIONS), (IMAGES, images)):
         files[name] = file_record(folder / name, rows)
     record = replace(record, files=files)
     write_record(record, folder / NAME)
@@ -83,7 +88,7 @@ def _query(width: int) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.randn(1, width, generator=torch.Generator().manual_seed(1)), dim=-1)
 
 
-def _search(folder: Path, record: IndexRecord, width: int, repeats: int) -> Searched:
+def _search(folder: Path, record: IndexRecord, width: int, repeats: int, by_faiss: bool) -> Searched:
     torch.set_num_threads(1)
     query = Embeddings((CaptionEmbedding(_query(width), None),), _MODEL)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -91,10 +96,14 @@ def _search(folder: Path, record: IndexRecord, width: int, repeats: int) -> Sear
     seconds = [_timed(index, query) for _ in range(1 + max(1, repeats))]
     peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     size = sum(file.bytes for file in record.files.values())
-    return Searched(record.images, seconds[0], statistics.median(seconds[1:]), peak, size)
+    found = None
+    if by_faiss:
+        lists = build(index)
+        found = (statistics.median(_timed(lists, query) for _ in range(max(3, repeats))), lists.measured)
+    return Searched(record.images, seconds[0], statistics.median(seconds[1:]), peak, size, found)
 
 
-def _timed(index: Index, query: Embeddings) -> float:
+def _timed(index: Index | Approximate, query: Embeddings) -> float:
     start = time.perf_counter()
     index.search(query, top=5)
     return time.perf_counter() - start
