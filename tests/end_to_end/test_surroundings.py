@@ -37,16 +37,14 @@ def test_an_ascii_terminal_loses_no_results(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "way", "variables"),
+    ("name", "variables"),
     [
-        ("ranked", run_fresh, {"RANK": "1", "WORLD_SIZE": "2"}),
-        ("slurm", run, {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"}),
+        ("ranked", {"RANK": "1", "WORLD_SIZE": "2"}),
+        ("slurm", {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"}),
     ],
 )
-def test_what_a_scheduler_left_makes_no_other_run(
-    folder: Path, name: str, way: Callable[..., Any], variables: dict[str, str]
-) -> None:
-    done = train_in(folder, name, way=way, **variables)
+def test_what_a_scheduler_left_makes_no_other_run(folder: Path, name: str, variables: dict[str, str]) -> None:
+    done = train_in(folder, name, **variables)
     assert done.returncode == 0, done.stderr[-2000:]
     assert results(folder / name)["rsum"] == results(folder / "a=1,b~c")["rsum"]
 

@@ -78,6 +78,7 @@ def test_a_collapsed_model_is_told_once_with_what_helps(
 ) -> None:
     """Features that are all the same cannot be told apart."""
     monkeypatch.setattr(collapse_warnings, "_CHECKS", 2)
+    monkeypatch.setattr(training, "_LOG_EVERY", 2)
     plain = RetrievalModule.loss_terms
 
     def blurred(self: RetrievalModule, batch: object, images: object, captions: object, shares: object) -> object:
@@ -88,7 +89,7 @@ def test_a_collapsed_model_is_told_once_with_what_helps(
         return terms
 
     monkeypatch.setattr(RetrievalModule, "loss_terms", blurred)
-    training.train(settings(scan_folder, "vsrn", "loss=baseline", "training.epochs=12"), tmp_path, [])
+    training.train(settings(scan_folder, "vsrn", "loss=baseline", "training.epochs=3"), tmp_path, [])
     output = capsys.readouterr().out
     assert output.count("the ranking loss stays where all similarities are equal") == 1
     assert output.count("encoded alike") == 1
@@ -98,5 +99,5 @@ def test_a_model_that_learns_is_not_warned_of(
     scan_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(collapse_warnings, "_CHECKS", 2)
-    training.train(settings(scan_folder, "vsrn", "training.epochs=12"), tmp_path, [])
+    training.train(settings(scan_folder, "vsrn", "training.epochs=6"), tmp_path, [])
     assert "warning" not in capsys.readouterr().out
