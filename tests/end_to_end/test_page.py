@@ -173,7 +173,7 @@ def test_ten_megabytes_at_the_door_are_refused_and_others_are_served(address: st
     started = time.monotonic()
     server.request("GET", "/search?q=a+red+star")
     assert server.getresponse().status == 200
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_it_answers_this_machine_only(address: str) -> None:
