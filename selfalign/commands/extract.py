@@ -60,7 +60,7 @@ def _extract(options: argparse.Namespace) -> None:
     for split in splits:
         extract_split(Source(options.photographs, options.strict), split, extractor, options.out, say)
     if options.captions is None:
-        say("without captions they serve selfalign index, not training")
+        say("without captions they serve encode_images and a search, not training")
     else:
         say(f"next: selfalign check data=precomputed data.root={options.out}")
 

@@ -65,7 +65,7 @@ def test_photographs_without_captions_are_sorted_and_serve_an_index_only(
     run(photos, tmp_path / "out", model)
     assert (tmp_path / "out" / "train_images.txt").read_text(encoding="utf-8").split("\n")[:-1] == sorted(NAMES)
     assert not (tmp_path / "out" / "train_caps.txt").exists()
-    assert "serve selfalign index, not training" in capsys.readouterr().out
+    assert "serve encode_images and a search, not training" in capsys.readouterr().out
     images = images_on_disk(tmp_path / "out", "train", boxes=True)
     assert (images.count, images.width) == (10, 16)
     batch = images.batch(np.array([3]))
