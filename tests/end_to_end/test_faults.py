@@ -66,7 +66,7 @@ def test_a_run_killed_at_any_moment_goes_on(straight: Path) -> None:
         )
         process = start("train.py", *arguments, cwd=straight)
         try:
-            process.communicate(timeout=1 + 3 * moments.random() if attempt < 4 else 100)
+            process.communicate(timeout=1 + attempt + moments.random() if attempt < 4 else 100)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()

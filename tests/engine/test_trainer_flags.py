@@ -10,7 +10,7 @@ import torch
 
 from selfalign.engine import training
 from selfalign.errors import UserError
-from tests.end_to_end.test_commands import series
+from tests.end_to_end.commands import series
 from tests.engine.callbacks.test_resuming import settings
 
 STEPS = 5

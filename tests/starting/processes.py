@@ -129,7 +129,7 @@ def start(
     ours, its = socket.socketpair()
     request = {
         "arguments": list(arguments),
-        "cwd": str(cwd),
+        "cwd": str(cwd.absolute()),
         "environment": ENVIRONMENT | variables,
         "new_session": new_session,
         "warm_workers": warm_workers,
