@@ -62,10 +62,11 @@ def image_table(index: Index, hits: Hits, query: int) -> str:
     rows = []
     for row, score in zip(hits.rows[query].tolist(), hits.scores[query].tolist(), strict=True):
         image = index.image(row)
-        first = printable(index.captions[image.captions[0]], _LONGEST)
+        first = printable(index.captions[image.captions[0]], _LONGEST) if image.captions else ""
         called = [printable(image.id)] if index.has_ids else []
         rows.append([f"{score:.4f}", str(row), *called, printable(image.name or ""), first])
-    return _aligned(["score", "image", *(["id"] if index.has_ids else []), "file", "its first caption"], rows)
+    last = "its first caption" if index.captions else ""
+    return _aligned(["score", "image", *(["id"] if index.has_ids else []), "file", last], rows)
 
 
 def caption_table(index: Index, image: int, hits: Hits) -> str:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from selfalign.data.image_ids import read_image_ids, stays_inside
 from selfalign.data.layout import SplitFiles
@@ -94,7 +94,7 @@ def read_photograph(path: Path) -> Image.Image | None:
         opened.draft("RGB", (_LARGEST_SIDE, _LARGEST_SIDE))
         if math.prod(opened.size) > _MOST_PIXELS:  # before they are unpacked: a small file can hold gigabytes
             return None
-        photo = opened.convert("RGB")
+        photo = ImageOps.exif_transpose(opened).convert("RGB")  # upright, as detectors and browsers read it
     except (UserError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     photo.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))

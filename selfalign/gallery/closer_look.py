@@ -54,10 +54,10 @@ class CloserLook:
         self._source = model.image_source(root, split=record.split, box_unit=record.box_unit)
         if self._source.count != record.images:
             raise UserError(f"data {root}: {self._source.count:,} images, the index has {record.images:,}")
-        files = find_split(root, record.split)
+        files = find_split(root, record.split, captions=False)
         self._boxes = None
         if files.boxes is not None and files.sizes is not None:
-            features = RegionFeatures(files.features, record.captions)
+            features = RegionFeatures(files.features, record.captions or None)
             self._boxes = BoxPositions(files.boxes, files.sizes, features, record.box_unit)
 
     def words(self, row: int, sentence: str) -> tuple[PlacedWord, ...] | None:

@@ -41,7 +41,7 @@ class IndexedImage:
         row: of it.
         id: as the data set calls it; its row where that is not known.
         name: file of its photograph, relative to the folder of photographs; ``None`` where that is not known.
-        captions: rows of its captions.
+        captions: rows of its captions; none where the gallery has none.
     """
 
     row: int
@@ -66,7 +66,7 @@ class Index:
         self.folder, self.record = folder, record
         for name in (CAPTIONS, IMAGES):
             require_unchanged(folder, name, record.files[name])
-        self.captions = read_captions(folder / CAPTIONS)
+        self.captions = read_captions(folder / CAPTIONS) if record.captions else []
         known = read_json(folder / IMAGES, "index", _LARGEST_NAMES)
         rows = [str(row) for row in range(record.images)]
         self._names, self._ids = known["names"], known["ids"] or rows
@@ -133,7 +133,7 @@ class Index:
         if not 0 <= row < self.record.images:
             raise UserError(f"image: expected a row from 0 to {self.record.images - 1:,}, got {shown(row)}")
         first = CAPTIONS_PER_IMAGE * row
-        captions = range(first, min(first + CAPTIONS_PER_IMAGE, len(self.captions)))
+        captions = range(first, min(first + CAPTIONS_PER_IMAGE, len(self.captions)) if self.captions else first)
         return IndexedImage(row, self._ids[row], self._name(row), captions)
 
     def _name(self, row: int) -> str | None:
@@ -157,6 +157,8 @@ class Index:
         """
         self.require_made_by(queries.models)
         kind = "images" if queries.kind == "captions" else "captions"
+        if kind == "captions" and not self.captions:
+            raise UserError(f"index {self.folder}: its images have no captions to be searched")
         best, start = Hits(torch.empty(len(queries), 0, dtype=torch.int64), torch.empty(len(queries), 0)), 0
         for part in self.parts(kind):
             hits = _answers(part, queries, top)

@@ -47,7 +47,7 @@ class IndexRecord:
         box_unit: of its boxes.
         photographs: folder that names of photographs are relative to.
         sources: size and time of each file of the data, by name: an index goes on with unchanged data only.
-        images, captions: how many.
+        images, captions: how many; a gallery may have no captions.
         files: those that are there, by name; vectors are in ``images-00000.safetensors`` … and ``captions-00000…``.
         format: version of this record.
     """
@@ -160,10 +160,11 @@ def _checked_file(name: str, values: Mapping[str, Any]) -> FileRecord:
 
 def _require_kinds(record: IndexRecord) -> None:
     texts = (record.data, record.split, record.box_unit, record.photographs, *record.identities, *record.models)
-    counts = (record.images, record.captions)
     if not record.models or len(record.models) != len(record.identities):
         raise ValueError("models and identities differ in number")
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a place is no text")
-    if not all(isinstance(count, int) and count > 0 for count in counts):
-        raise ValueError("no images or captions")
+    if not (isinstance(record.images, int) and record.images > 0):
+        raise ValueError("no images")
+    if not (isinstance(record.captions, int) and record.captions >= 0):
+        raise ValueError("no number of captions")

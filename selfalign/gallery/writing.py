@@ -51,7 +51,7 @@ def write_index(
     batch_size: int = 128,
     say: Callable[[str], None] = lambda line: None,
 ) -> IndexRecord:
-    """Encode the images and captions of a split into ``folder``, or go on with it.
+    """Encode the images of a split, and its captions where it has any, into ``folder``, or go on with it.
 
     Args:
         model: that encodes, and that will encode the queries.
@@ -67,8 +67,8 @@ def write_index(
         UserError: if the data do not fit the model, or the folder holds something else.
     """
     source = model.image_source(data, split=split, box_unit=box_unit)
-    files = find_split(data, split)
-    captions = read_captions(files.captions)
+    files = find_split(data, split, captions=False)
+    captions = read_captions(files.captions) if files.captions.exists() else []
     photos = Photos(files, photographs)
     unit = box_unit or model.configs[0]["data"].get("boxes", "pixels")
     places = (str(data.resolve()), split, unit, str((photographs or data).resolve()))
@@ -81,10 +81,10 @@ def write_index(
         if found:
             say(f"goes on in {folder}: {len(found)} files are there")
         writer = _Writer(folder, work, found)
-        for kind, rows in (("images", source.count), ("captions", len(captions))):
+        for kind, rows in (("images", source.count), *([("captions", len(captions))] if captions else [])):
             encode = _encoder(model, kind, source, captions, batch_size)
             writer.vectors(kind, rows, encode)
-        writer.text(CAPTIONS, "\n".join(captions) + "\n", len(captions))
+        writer.text(CAPTIONS, "".join(f"{caption}\n" for caption in captions), len(captions))
         names = {"names": [photos.relative(row) for row in range(source.count)], "ids": _ids(files, source.count)}
         writer.text(IMAGES, json.dumps(names) + "\n", source.count)
         return writer.finish()
@@ -186,7 +186,7 @@ def _begun(folder: Path, work: IndexRecord) -> dict[str, FileRecord] | None:
 
 def _stamps(files: SplitFiles) -> dict[str, list[int]]:
     used = (files.features, files.captions, files.boxes, files.sizes, files.images, files.ids)
-    stamps = {path.name: path.stat() for path in used if path is not None}
+    stamps = {path.name: path.stat() for path in used if path is not None and path.exists()}
     return {name: [stamp.st_size, stamp.st_mtime_ns] for name, stamp in stamps.items()}
 
 

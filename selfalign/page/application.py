@@ -77,7 +77,7 @@ class Answers:
             "split": record.split,
             "model": " + ".join(models),
             "longest": LONGEST,
-            "examples": [self._index.captions[row][:LONGEST] for row in rows],
+            "examples": [self._index.captions[row][:LONGEST] for row in rows] if record.captions else [],
         }
 
     def search(self, sentence: str, top: int) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Answers:
             "row": row,
             "id": image.id if self._index.has_ids else None,
             "name": image.name,
-            "caption": self._index.captions[image.captions[0]],
+            "caption": self._index.captions[image.captions[0]] if image.captions else "",
             "photograph": path is not None and path.is_file(),
         }
 

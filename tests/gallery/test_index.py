@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from selfalign.commands.search import image_table
 from selfalign.errors import UserError
 from selfalign.files.locks import lock
 from selfalign.gallery import index as index_module
@@ -268,3 +269,19 @@ def test_rows_that_there_are_not_and_folders_that_are_none(made: Path, tmp_path:
             index.vectors_of_image(row)
     with pytest.raises(UserError, match="no index"):
         Index.open(tmp_path / "nothing")
+
+
+def test_images_without_captions_are_a_gallery(made: Path, camera: Retriever, scenes: Path, tmp_path: Path) -> None:
+    shutil.copytree(scenes, tmp_path / "data")
+    (tmp_path / "data" / "test_caps.txt").unlink()
+    record = write_index(camera, tmp_path / "bare", tmp_path / "data", "test")
+    assert (record.images, record.captions) == (12, 0)
+    index, whole = Index.open(tmp_path / "bare"), Index.open(made)
+    queries = camera.encode_captions(SENTENCES)
+    assert torch.equal(index.search(queries).rows, whole.search(queries).rows)
+    assert not index.image(7).captions
+    with pytest.raises(UserError, match="have no captions to be searched"):
+        index.search(index.vectors_of_image(7))
+    lines = image_table(index, index.search(queries, top=2), 0).splitlines()
+    assert len(lines) == 3
+    assert "images/test_000" in lines[1]
