@@ -32,7 +32,7 @@ def _serve(options: argparse.Namespace) -> None:
     say("loading PyTorch, the index and its model")
     from selfalign.gallery.closer_look import CloserLook
     from selfalign.gallery.index import Index
-    from selfalign.page.application import Answers, application
+    from selfalign.page.application import PageAnswers, application
     from selfalign.page.serving import serve
 
     index = Index.open(options.index)
@@ -44,7 +44,7 @@ def _serve(options: argparse.Namespace) -> None:
             raise
         say(f"without the regions of words: {error}; --data names their folder")
         look = None
-    answers = Answers(index, model, look, options.images)
+    answers = PageAnswers(index, model, look, options.images)
     answers.search("a first sentence reads all vectors, so that the next is quick", 1)
     serve(application(answers), options.port, lambda address: say(f"{address}\nCtrl-C stops it"))
 

@@ -18,7 +18,7 @@ from selfalign.structures import PairBatch
 
 
 @dataclass(frozen=True)
-class LossTerm:
+class MeasuredTerm:
     """A loss with its weight, mean over batches.
 
     Attributes:
@@ -35,7 +35,7 @@ class LossTerm:
     text_gradient: float
 
 
-def loss_terms(module: RetrievalModule, split: Split, *, batch_size: int, batches: int) -> list[LossTerm]:
+def loss_terms(module: RetrievalModule, split: Split, *, batch_size: int, batches: int) -> list[MeasuredTerm]:
     """Measure each loss on the first captions of the first images of a split, BatchNorm and dropout as in evaluation.
 
     Args:
@@ -64,7 +64,7 @@ def loss_terms(module: RetrievalModule, split: Split, *, batch_size: int, batche
             gradients = [_norm(value, tower) for tower in (module.backbone.image_tower, module.backbone.text_tower)]
             measured.setdefault(name, []).append((float(value.detach()), float(wrong[name]), *gradients))
     return [
-        LossTerm(name, *(float(np.mean(column)) for column in zip(*rows, strict=True)))
+        MeasuredTerm(name, *(float(np.mean(column)) for column in zip(*rows, strict=True)))
         for name, rows in measured.items()
     ]
 

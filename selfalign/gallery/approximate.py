@@ -38,7 +38,7 @@ _LARGEST = 2**30
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRecall:
     """What is known of an approximate index.
 
     Attributes:
@@ -70,7 +70,7 @@ class Approximate:
         measured: how good it is.
     """
 
-    def __init__(self, index: Index, lists: Any, measured: Measured) -> None:
+    def __init__(self, index: Index, lists: Any, measured: MeasuredRecall) -> None:
         self._index, self._lists, self.measured = index, lists, measured
         lists.nprobe = measured.probes
 
@@ -85,7 +85,7 @@ class Approximate:
         if not (index.folder / RECORD).is_file():
             raise UserError(f"index {index.folder}: has no approximate index; selfalign index --approximate makes one")
         try:
-            measured = Measured(**read_json(index.folder / RECORD, "index"))
+            measured = MeasuredRecall(**read_json(index.folder / RECORD, "index"))
         except TypeError as error:
             raise UserError(f"index {index.folder / RECORD}: damaged ({error})") from error
         if measured.index != _identity(index):
@@ -149,7 +149,7 @@ def build(index: Index, say: Callable[[str], None] = lambda line: None) -> Appro
         made.add(part.reshape(-1, part.shape[-1]))
     queries = _sample_of_captions(index)
     exact = index.search(queries, _DEPTH).rows
-    probes, found = 1, Approximate(index, made, Measured(lists, 1, 0.0, len(queries), _DEPTH, views, "", ""))
+    probes, found = 1, Approximate(index, made, MeasuredRecall(lists, 1, 0.0, len(queries), _DEPTH, views, "", ""))
     while True:
         recall = _recall(found.search(queries, _DEPTH).rows, exact)
         if recall >= _WANTED or probes == lists:
@@ -157,12 +157,12 @@ def build(index: Index, say: Callable[[str], None] = lambda line: None) -> Appro
         probes = min(2 * probes, lists)
         made.nprobe = probes
     sha256 = _write(index.folder / LISTS, made, faiss)
-    measured = Measured(lists, probes, recall, len(queries), _DEPTH, views, _identity(index), sha256)
+    measured = MeasuredRecall(lists, probes, recall, len(queries), _DEPTH, views, _identity(index), sha256)
     write_whole(index.folder / RECORD, json.dumps(asdict(measured), indent=1) + "\n")
     return Approximate(index, made, measured)
 
 
-def described(measured: Measured) -> str:
+def described(measured: MeasuredRecall) -> str:
     """How good it is, in one line."""
     return (
         f"approximate: looks into {measured.probes:,} of {measured.lists:,} lists and found {measured.recall:.1%} "

@@ -49,7 +49,7 @@ _HOSTS = ["127.0.0.1", "localhost"]
 """A page of elsewhere that calls itself by another name is refused."""
 
 
-class Answers:
+class PageAnswers:
     """What is known about an index, as plain values; one question at a time.
 
     Args:
@@ -136,7 +136,7 @@ class Answers:
         }
 
 
-def application(answers: Answers) -> ASGIApp:
+def application(answers: PageAnswers) -> ASGIApp:
     """The page's server."""
 
     def search(request: Request) -> Response:

@@ -18,8 +18,8 @@ from selfalign.files.whole_files import write_whole
 from selfalign.photographs.extractor import Extractor
 from selfalign.photographs.journal import Journal
 from selfalign.photographs.opening import PhotographError
-from selfalign.photographs.pairing import Split
-from selfalign.photographs.progress import Progress
+from selfalign.photographs.pairing import PhotographSplit
+from selfalign.photographs.progress import ExtractionProgress
 from selfalign.photographs.record import RECORD, settle_record
 from selfalign.photographs.windows import REGIONS
 
@@ -45,7 +45,7 @@ class Source:
     strict: bool = False
 
 
-def extract_split(source: Source, split: Split, extractor: Extractor, root: Path, report: Report) -> None:
+def extract_split(source: Source, split: PhotographSplit, extractor: Extractor, root: Path, report: Report) -> None:
     """Write features, boxes, sizes, captions, names and ids of a split, the extractor's record and checksums.
 
     Interrupted or killed and started again, it goes on where it was, with the same bytes in the end.
@@ -74,7 +74,7 @@ def extract_split(source: Source, split: Split, extractor: Extractor, root: Path
         raise UserError(f"folder {root}: cannot be written ({error.strerror or error})") from error
 
 
-def _extract(source: Source, split: Split, extractor: Extractor, root: Path, report: Report) -> None:
+def _extract(source: Source, split: PhotographSplit, extractor: Extractor, root: Path, report: Report) -> None:
     path = root / f"{split.name}_extraction.partial"
     there = next((file for name in _FILES if (file := root / f"{split.name}_{name}").exists()), None)
     if there is not None and not path.exists():
@@ -115,7 +115,7 @@ def _line(folder: Path, name: str) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {name}"
 
 
-def _arrays(root: Path, split: Split, width: int, journal: Journal) -> dict[str, ArrayFile]:
+def _arrays(root: Path, split: PhotographSplit, width: int, journal: Journal) -> dict[str, ArrayFile]:
     """The arrays that have not got their names yet; all of them while photographs are missing."""
     count = len(split.photographs)
     shapes = {"ims": (count, REGIONS, width), "boxes": (count, REGIONS, 4), "img_sizes": (count, 2)}
@@ -132,7 +132,12 @@ def _arrays(root: Path, split: Split, width: int, journal: Journal) -> dict[str,
 
 
 def _fill(
-    source: Source, split: Split, extractor: Extractor, journal: Journal, arrays: dict[str, ArrayFile], report: Report
+    source: Source,
+    split: PhotographSplit,
+    extractor: Extractor,
+    journal: Journal,
+    arrays: dict[str, ArrayFile],
+    report: Report,
 ) -> None:
     """Extract every photograph that is still missing; what is done is noted even when it is interrupted."""
     count, seen, rows, padded = len(split.photographs), journal.seen, journal.rows, journal.padded
@@ -144,7 +149,7 @@ def _fill(
                 array.flush()  # before the journal says so
             journal.note(seen, rows, padded, skipped)
 
-    progress = Progress(split.name, count, seen, report)
+    progress = ExtractionProgress(split.name, count, seen, report)
     try:
         for name in split.photographs[seen:]:
             try:
@@ -166,7 +171,7 @@ def _fill(
         note()
 
 
-def _write_texts(split: Split, root: Path, journal: Journal) -> None:
+def _write_texts(split: PhotographSplit, root: Path, journal: Journal) -> None:
     """Names, ids and captions of the rows, the photographs without one, and checksums of all files."""
     names = [name for place, name in enumerate(split.photographs) if place not in journal.skipped]
     texts = {"images": names, "ids": names}
@@ -181,7 +186,7 @@ def _write_texts(split: Split, root: Path, journal: Journal) -> None:
     write_checksums(root, [*arrays, *(f"{split.name}_{kind}.txt" for kind in texts), RECORD])
 
 
-def _tell(split: Split, extractor: Extractor, root: Path, journal: Journal, report: Report) -> None:
+def _tell(split: PhotographSplit, extractor: Extractor, root: Path, journal: Journal, report: Report) -> None:
     for reason in list(journal.skipped.values())[:_NAMED]:
         report(f"passed over {reason}")
     if journal.skipped:

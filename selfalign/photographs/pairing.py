@@ -19,7 +19,7 @@ _SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
-class Split:
+class PhotographSplit:
     """What is to be extracted.
 
     Attributes:
@@ -33,7 +33,7 @@ class Split:
     captions: dict[str, list[str]] | None = None
 
 
-def splits_without_captions(listing: Listing, name: str) -> list[Split]:
+def splits_without_captions(listing: Listing, name: str) -> list[PhotographSplit]:
     """All photographs of a folder as one split, sorted by name.
 
     Raises:
@@ -44,7 +44,7 @@ def splits_without_captions(listing: Listing, name: str) -> list[Split]:
     _require_name(name)
     if not listing.names:
         raise UserError(f"photographs {listing.folder}: no JPEG or PNG there")
-    return [Split(name, listing.names)]
+    return [PhotographSplit(name, listing.names)]
 
 
 def splits_with_captions(
@@ -55,7 +55,7 @@ def splits_with_captions(
     report: Callable[[str], None],
     *,
     strict: bool = False,
-) -> list[Split]:
+) -> list[PhotographSplit]:
     """The photographs that captions are of, in the captions' order.
 
     Args:
@@ -128,7 +128,7 @@ def _paired(
     report: Callable[[str], None],
     *,
     strict: bool,
-) -> Split:
+) -> PhotographSplit:
     """Captions by the names of photographs that are there."""
     by_key = _by_key(listing.names)
     found: dict[str, list[str]] = {}
@@ -155,7 +155,7 @@ def _paired(
             raise UserError(f"{words}; --strict wants them all")
         report(f"passed over {words}")
     require_five(found, list(found), source)
-    return Split(split, tuple(found), found)
+    return PhotographSplit(split, tuple(found), found)
 
 
 def _by_key(photographs: Sequence[str]) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 _SECONDS_A_LINE = 60
 
 
-class Progress:
+class ExtractionProgress:
     """A bar at a terminal; in a log file a line a minute.
 
     Args:

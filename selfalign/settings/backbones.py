@@ -76,7 +76,7 @@ class Bert:
     published={"coco": {"training.epochs": 40, "training.decay_every": 20}},
 )
 @dataclass(frozen=True)
-class Camera:
+class CameraSettings:
     """CAMERA: gated attention, several views of an image; BERT for captions."""
 
     width: int = setting(2048, at_least=1, doc="D, of the joint space")
@@ -96,7 +96,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class VocabularySettings:
     """The words that VSRN knows."""
 
     file: str | None = setting(None, path=True, doc="a vocabulary JSON; null: built from the training captions")
@@ -128,7 +128,7 @@ class Vocabulary:
     },
 )
 @dataclass(frozen=True)
-class Vsrn:
+class VsrnSettings:
     """VSRN: a graph over regions, then a GRU; a GRU over words."""
 
     width: int = setting(2048, at_least=1, doc="D, of the joint space")
@@ -140,7 +140,7 @@ class Vsrn:
     shortcut: bool = setting(False, doc="with a text pooling, a state has its word's projection added; published: not")
     norm_axis: str = setting("regions", one_of=_NORM_AXES, doc="of every norm over regions, as published")
     concepts: str = setting("shared", one_of=_CONCEPTS, doc=_CONCEPTS_DOC)
-    vocabulary: Vocabulary = group(doc="its words")
+    vocabulary: VocabularySettings = group(doc="its words")
 
 
 _LINEAR = {
@@ -163,11 +163,11 @@ _LINEAR = {
     options={"loss": "infonce", "scheduler": "cosine"},
 )
 @dataclass(frozen=True)
-class Linear:
+class LinearSettings:
     """The trivial two-tower that others have to beat: a bag of words, the mean of regions behind one linear map."""
 
     width: int = setting(1024, at_least=1, doc="D, of the joint space")
-    vocabulary: Vocabulary = group(doc="its words")
+    vocabulary: VocabularySettings = group(doc="its words")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class FrozenBert:
     options={"loss": "infonce", "scheduler": "cosine"},
 )
 @dataclass(frozen=True)
-class LinearBert:
+class LinearBertSettings:
     """The trivial two-tower with one linear map of the mean of a frozen BERT's words."""
 
     width: int = setting(1024, at_least=1, doc="D, of the joint space")

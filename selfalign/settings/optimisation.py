@@ -33,7 +33,7 @@ class AdamW:
 
 @SCHEDULES("step", builds="selfalign.engine.modules.schedules:StepDecay")
 @dataclass(frozen=True)
-class Step:
+class StepSchedule:
     """A step down every training.decay_every epochs, as published."""
 
     decay_factor: float = setting(0.1, above=0, at_most=1, doc="of the rate at each step down")
@@ -42,7 +42,7 @@ class Step:
 
 @SCHEDULES("cosine", builds="selfalign.engine.modules.schedules:Cosine")
 @dataclass(frozen=True)
-class Cosine:
+class CosineSchedule:
     """Half a cosine over the whole training."""
 
     final_rate: float = setting(0.01, at_least=0, at_most=1, doc="share of the rate at the end")
@@ -51,7 +51,7 @@ class Cosine:
 
 @SCHEDULES("constant", builds="selfalign.engine.modules.schedules:Constant")
 @dataclass(frozen=True)
-class Constant:
+class ConstantSchedule:
     """One rate."""
 
     warm_up_steps: int = setting(0, at_least=0, unit="steps", doc=_WARM_UP)

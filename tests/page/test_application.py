@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from selfalign.gallery.closer_look import CloserLook
 from selfalign.gallery.index import Index
 from selfalign.gallery.writing import write_index
-from selfalign.page.application import HEADERS, LONGEST, Answers, application
+from selfalign.page.application import HEADERS, LONGEST, PageAnswers, application
 from selfalign.retriever import Retriever
 from tests.page.hostile import CUT, NAMES, SCRIPT, TEXT, WIDE, hostile_copy
 
@@ -42,10 +42,10 @@ def index(folder: Path) -> Index:
 
 @pytest.fixture(scope="module")
 def client(index: Index, camera: Retriever) -> TestClient:
-    return client_of(Answers(index, camera, CloserLook(index, camera)))
+    return client_of(PageAnswers(index, camera, CloserLook(index, camera)))
 
 
-def client_of(answers: Answers) -> TestClient:
+def client_of(answers: PageAnswers) -> TestClient:
     return TestClient(application(answers), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
@@ -147,7 +147,7 @@ def test_a_name_that_leaves_the_folder_is_never_read(
 ) -> None:
     Image.new("RGB", (9, 9)).save(folder / "secret.png")
     monkeypatch.setattr(index, "_names", ["../secret.png"] * 12)
-    answer = client_of(Answers(index, camera, None)).get("/photograph/3")
+    answer = client_of(PageAnswers(index, camera, None)).get("/photograph/3")
     assert answer.status_code == 400
     assert "leaves the folder" in answer.json()["error"]
 
@@ -194,7 +194,7 @@ def test_clients_at_once_use_the_model_one_after_the_other(
         return search(*arguments)
 
     monkeypatch.setattr(index, "search", slow)
-    client = client_of(Answers(index, camera, None))
+    client = client_of(PageAnswers(index, camera, None))
     sentences = [f"a {colour} star" for colour in ("red", "blue", "green", "grey")]
     with ThreadPoolExecutor(4) as clients:
         found = list(clients.map(lambda text: client.get("/search", params={"q": text}).json(), sentences))
@@ -208,7 +208,7 @@ def test_words_are_left_out_with_the_reason(index: Index, camera: Retriever, mon
     look = CloserLook(index, camera)
     monkeypatch.setattr(camera, "word_choices", lambda *_: None)
     for one, reason in ((None, "not where they were"), (look, "cannot be compared with regions")):
-        found = client_of(Answers(index, camera, one)).get("/image/3", params={"q": SENTENCE}).json()
+        found = client_of(PageAnswers(index, camera, one)).get("/image/3", params={"q": SENTENCE}).json()
         assert found["words"] is None
         assert reason in found["note"]
         assert len(found["captions"]) == 5
@@ -221,7 +221,7 @@ def test_words_never_speak_of_features_that_changed_since(
     shutil.copytree(folder / "data", data)
     features = np.load(data / "test_ims.npy")
     np.save(data / "test_ims.npy", features[::-1])
-    client = client_of(Answers(index, camera, CloserLook(index, camera, data)))
+    client = client_of(PageAnswers(index, camera, CloserLook(index, camera, data)))
     found = client.get("/image/3", params={"q": SENTENCE}).json()
     assert found["words"] is None
     assert "image 3 is not the one that was indexed" in found["note"]
@@ -232,7 +232,7 @@ def test_a_bug_is_no_traceback_in_the_page(index: Index, camera: Retriever, monk
         raise RuntimeError("secret state")
 
     monkeypatch.setattr(index, "search", broken)
-    answer = client_of(Answers(index, camera, None)).get("/search", params={"q": "a"})
+    answer = client_of(PageAnswers(index, camera, None)).get("/search", params={"q": "a"})
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert answer.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]

@@ -25,7 +25,7 @@ from selfalign.errors import UserError
 from selfalign.photographs import Extractor, Regions
 from selfalign.photographs.extraction import Source, extract_split
 from selfalign.photographs.listing import list_photographs
-from selfalign.photographs.pairing import Split, splits_without_captions
+from selfalign.photographs.pairing import PhotographSplit, splits_without_captions
 from tests.photographs.extracting import ARRAYS, NAMES, contents, run
 from tests.photographs.tiny_models import save_detector, save_photograph, save_vit
 
@@ -171,7 +171,7 @@ def test_a_detector_s_photographs_with_few_boxes_are_counted(
 
 def test_memory_does_not_grow_with_the_photographs(photos: Path, extractor: Extractor, tmp_path: Path) -> None:
     def peak(times: int) -> int:
-        split = Split("train", tuple(NAMES) * times)
+        split = PhotographSplit("train", tuple(NAMES) * times)
         tracemalloc.start()
         extract_split(Source(photos), split, Wide(extractor), tmp_path / str(times), lambda text: None)
         most = tracemalloc.get_traced_memory()[1]

@@ -10,7 +10,7 @@ import pytest
 
 from selfalign.errors import UserError
 from selfalign.photographs.listing import list_photographs
-from selfalign.photographs.pairing import Split, splits_with_captions, splits_without_captions
+from selfalign.photographs.pairing import PhotographSplit, splits_with_captions, splits_without_captions
 
 NAMES = ("b.jpg", "a two.PNG", 'it\'s "q".jpeg', "Ünï.jpg", "<script>alert(1)</script>.png", "sub/c.jpg", "日本.png")
 CAPTIONS = ["one", "two", "three", "four", "five"]
@@ -69,7 +69,9 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
         splits_without_captions(list_photographs(touch(tmp_path / "empty", "a.txt")), "test")
 
 
-def paired(folder: Path, source: Path, split: str = "test", names: Path | None = None, **options: bool) -> list[Split]:
+def paired(
+    folder: Path, source: Path, split: str = "test", names: Path | None = None, **options: bool
+) -> list[PhotographSplit]:
     said: list[str] = []
     return splits_with_captions(list_photographs(folder), source, split, names, said.append, **options)
 
