@@ -30,6 +30,7 @@ from selfalign.commands.loggers import WANDB_ID, completed_loggers
 from selfalign.commands.multirun import end_sweep, register_names, sweep_failure
 from selfalign.commands.paths import checkpoint_list, how_to_type, quoted_paths
 from selfalign.commands.resuming import is_finished, require_as_started, resumed_configuration, started_with
+from selfalign.data.layout import find_split
 from selfalign.errors import UserError
 from selfalign.processes.launching import Job, processes_to_start, run_processes
 from selfalign.processes.place import is_first_process, take_place
@@ -132,6 +133,18 @@ def evaluate(config: DictConfig) -> None:
     if is_first_process():
         require_fresh(run_dir)
     _run(Job("evaluate", settings, str(run_dir), hydra_record(hydra_config)))
+
+
+def require_data_files(config: DictConfig) -> None:
+    """Refuse data whose files are not there, before PyTorch is imported to read them.
+
+    Raises:
+        UserError: naming the folder, or the file that is missing.
+    """
+    data = training_settings(config)["data"]
+    if data["scenes"] is None:
+        for role in ("train", "val", "test"):
+            find_split(Path(data["root"]), data[f"{role}_split"])
 
 
 def training_settings(config: DictConfig) -> dict[str, Any]:

@@ -10,6 +10,7 @@ def main() -> None:
     from selfalign.commands.hydra_programs import training
 
     gate.check_first(hydra_app.training_settings)
+    gate.check_first(hydra_app.require_data_files)
     if hydra_app.asks_to_resume():
         hydra_app.launch(hydra_app.resume)
     else:
