@@ -74,7 +74,7 @@ def _largest(scores: Tensor, top: int, offset: int) -> Hits:
     edge = scores.topk(top, dim=1).values[:, -1:]
     above, on_edge = scores > edge, scores == edge
     room = top - above.sum(dim=1, keepdim=True)
-    kept = above | (on_edge & (on_edge.cumsum(dim=1) <= room))
+    kept = above | (on_edge & (on_edge.cumsum(dim=1, dtype=torch.int32) <= room))
     rows = kept.nonzero()[:, 1].view(len(scores), top)
     return Hits(rows + offset, scores.gather(1, rows))
 
@@ -122,20 +122,22 @@ def answer_lists(tile: Tile, image_of_caption: Tensor, images: int, top: int) ->
                 [0, 1]]))
     """
     owners = image_of_caption.cpu()
-    numbers = torch.arange(images)
     of_caption = torch.empty(len(owners))  # with its own image, as the tile gave it
 
     def stepped_back(rows: slice, columns: slice) -> Tensor:
         scores = tile(rows, columns).cpu().float()
-        right = numbers[rows, None] == owners[None, columns]
-        row, column = right.nonzero(as_tuple=True)
-        of_caption[columns.start + column] = scores[row, column]
+        row = owners[columns] - rows.start
+        column = ((row >= 0) & (row < len(scores))).nonzero()[:, 0]
+        right = scores[row[column], column]
+        of_caption[columns.start + column] = right
         # By rounding in fp32, as ranks are counted: in fp64 some of the wrong ones would fall on the other side.
-        return torch.where(right, (scores - ROUNDING).double() - _BEHIND_EQUALS, scores.double())
+        placed = scores.double()
+        placed[row[column], column] = (right - ROUNDING).double() - _BEHIND_EQUALS
+        return placed
 
     i2t = first_answers(stepped_back, images, len(owners), top)
-    own = owners[i2t.rows] == numbers[:, None]
+    own = owners[i2t.rows] == torch.arange(images)[:, None]
     i2t = Hits(i2t.rows, torch.where(own, of_caption[i2t.rows], i2t.scores.float()))
-    t2i = first_answers(lambda captions, rows: stepped_back(rows, captions).mT, len(owners), images, top)
+    t2i = first_answers(lambda captions, rows: stepped_back(rows, captions).mT.contiguous(), len(owners), images, top)
     own = t2i.rows == owners[:, None]
     return i2t, Hits(t2i.rows, torch.where(own, of_caption[:, None], t2i.scores.float()))

@@ -42,7 +42,7 @@ def write_annotations(root: Path, ids: Sequence[int], texts: Sequence[str]) -> N
 def perfect() -> tuple[np.ndarray, np.ndarray]:
     """500 answers of every query: its own captions or image first, then others of all folds.
 
-    The image beside an own one would be right surprisingly often: neighbours are of one photographer at times.
+    Not the images beside it: neighbours in this order are right more often than chance has it.
     """
     images, captions = np.arange(IMAGES)[:, None], np.arange(CAPTIONS)[:, None]
     i2t = np.concatenate([5 * images + np.arange(5), (5 * images + 12525 + 50 * np.arange(495)) % CAPTIONS], axis=1)
