@@ -85,7 +85,7 @@ def _number(identity: str) -> int | None:
 
 
 def _numbered(path: Path, official: Official) -> list[int]:
-    lines = read_regular(path, "caption ids", _LARGEST).decode("utf-8", "replace").split()
+    lines = read_regular(path, "caption ids", _LARGEST).decode("utf-8-sig", "replace").split()
     if (count := _PER_IMAGE * len(official.image_ids)) != len(lines):
         raise UserError(f"caption ids {path}: {len(lines):,} ids, expected {count:,}, one a caption")
     found = [_number(line) or 0 for line in lines]
@@ -104,8 +104,9 @@ def _annotated(path: Path, captions: Path, texts: Sequence[str], official: Offic
     wanted = {identity for five in official.caption_ids for identity in five}
     spoken: dict[int, str] = {}
     for name, value in json_elements(path, "annotations"):
-        if name == "annotations" and isinstance(value, dict) and value.get("id") in wanted:
-            spoken[value["id"]] = _words(str(value.get("caption")))
+        identity = value.get("id") if name == "annotations" and isinstance(value, dict) else None
+        if isinstance(identity, int) and identity in wanted:
+            spoken[identity] = _words(str(value.get("caption")))
     if missing := wanted - spoken.keys():
         raise UserError(f"annotations {path}: no caption {min(missing)}; expected COCO's {ANNOTATIONS}")
     found = []

@@ -209,6 +209,6 @@ def require_same_recalls(run: Run, figures: Figures) -> None:
                 if abs(ours - theirs) > _EXACT:
                     raise UserError(
                         f"run {run.folder}: in {ANSWERS} eccv_caption finds R@{depth} of {side} under {protocol} to be "
-                        f"{theirs:.4f}, results.json says {ours:.4f}; they are of two evaluations: nothing is written, "
-                        f"{_again(run.split)}"
+                        f"{theirs:.4f}, results.json says {ours:.4f}; nothing is written. The two are not of one "
+                        f"evaluation, or a device rounded the edge of a tie in two ways; {_again(run.split)}"
                     )

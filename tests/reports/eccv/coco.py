@@ -36,7 +36,8 @@ def write_annotations(root: Path, ids: Sequence[int], texts: Sequence[str]) -> N
     """As COCO hands them out: in no order, among captions of other images."""
     rows = np.random.default_rng(0).permutation(len(ids)).tolist()
     records = [{"image_id": 1, "id": ids[row], "caption": f" {texts[row].upper()}\n"} for row in rows]
-    (root / "captions_val2014.json").write_text(json.dumps({"annotations": [{"id": 1, "caption": "else"}, *records]}))
+    others = [{"id": 1, "caption": "else"}, {"id": [], "caption": None}, 7]
+    (root / "captions_val2014.json").write_text(json.dumps({"annotations": [*others, *records]}))
 
 
 def perfect() -> tuple[np.ndarray, np.ndarray]:
