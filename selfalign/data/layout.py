@@ -17,6 +17,7 @@ _NAMES = {
     "boxes": ("boxes.npy", "bbx.npy", "bboxes.npy"),
     "sizes": ("img_sizes.npy", "sizes.npy", "img_size.npy"),
     "ids": ("ids.txt",),
+    "caption_ids": ("capids.txt",),
     "images": ("images.txt",),
     "alignments": ("alignments.npy",),
 }
@@ -34,6 +35,7 @@ class SplitFiles:
         boxes: (N, R, 4), x1 y1 x2 y2 in pixels.
         sizes: (N, 2), width and height in pixels.
         ids: image number of every caption.
+        caption_ids: number of every caption in its data set.
         images: picture file name of every image.
         alignments: (K, 6), caption, word, true box; built-in data only.
     """
@@ -46,6 +48,7 @@ class SplitFiles:
     ids: Path | None
     images: Path | None
     alignments: Path | None
+    caption_ids: Path | None = None
 
     @property
     def root(self) -> Path:
@@ -66,9 +69,7 @@ def find_split(root: Path, split: str, *, captions: bool = True) -> SplitFiles:
         UserError: if the folder, the features or the captions are missing.
     """
     _require_folder(root)
-    aliases = _SPLIT_ALIASES.get(split, (split,))
-    named_by = _NAMES["captions" if captions else "features"]
-    prefix = next((alias for alias in aliases if _find(root, alias, named_by) is not None), split)
+    prefix = _prefix(root, split, "captions" if captions else "features")
     found = {kind: _find(root, prefix, names) for kind, names in _NAMES.items()}
     features, texts = found.pop("features"), found.pop("captions")
     if texts is None and not captions:
@@ -78,6 +79,25 @@ def find_split(root: Path, split: str, *, captions: bool = True) -> SplitFiles:
         tried = ", ".join(f"{prefix}_{name}" for name in _NAMES[missing])
         raise UserError(f"data folder {root}: no {missing} of split {split!r} (tried {tried}); {_splits(root)}")
     return SplitFiles(split=split, features=features, captions=texts, **found)
+
+
+def split_file(root: Path, split: str, kind: str) -> Path:
+    """One file of a split, for whoever needs no features.
+
+    Args:
+        root: the folder.
+        split: its name.
+        kind: as :class:`SplitFiles` calls it.
+
+    Returns:
+        its place, where there may be no file.
+
+    Raises:
+        UserError: if the folder is missing.
+    """
+    _require_folder(root)
+    prefix = _prefix(root, split, "captions")
+    return _find(root, prefix, _NAMES[kind]) or root / f"{prefix}_{_NAMES[kind][0]}"
 
 
 def require_distinct_files(splits: Sequence[SplitFiles]) -> None:
@@ -116,6 +136,12 @@ def _require_folder(root: Path) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"data folder {root}: cannot be read ({reason})") from error
+
+
+def _prefix(root: Path, split: str, named_by: str) -> str:
+    """The variant of a split's name that the folder has, or ``split``."""
+    aliases = _SPLIT_ALIASES.get(split, (split,))
+    return next((alias for alias in aliases if _find(root, alias, _NAMES[named_by]) is not None), split)
 
 
 def _find(root: Path, prefix: str, names: tuple[str, ...]) -> Path | None:

@@ -12,8 +12,8 @@ from selfalign.structures import TensorRecord
 
 _QUERIES = 512
 _GALLERY = 8192
-_BEHIND_EQUALS = ROUNDING + 1e-12
-"""By how much right answers step back in an order that counts as ranks do: those within rounding of them come first."""
+_BEHIND_EQUALS = 1e-12
+"""By how much right answers stand behind wrong ones of the same score: less than scores in fp32 can differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def _largest(scores: Tensor, top: int, offset: int) -> Hits:
     edge = scores.topk(top, dim=1).values[:, -1:]
     above, on_edge = scores > edge, scores == edge
     room = top - above.sum(dim=1, keepdim=True)
-    kept = above | (on_edge & (on_edge.cumsum(dim=1) <= room))
+    kept = above | (on_edge & (on_edge.cumsum(dim=1, dtype=torch.int32) <= room))
     rows = kept.nonzero()[:, 1].view(len(scores), top)
     return Hits(rows + offset, scores.gather(1, rows))
 
@@ -122,19 +122,22 @@ def answer_lists(tile: Tile, image_of_caption: Tensor, images: int, top: int) ->
                 [0, 1]]))
     """
     owners = image_of_caption.cpu()
-    numbers = torch.arange(images)
+    of_caption = torch.empty(len(owners))  # with its own image, as the tile gave it
 
     def stepped_back(rows: slice, columns: slice) -> Tensor:
-        right = numbers[rows, None] == owners[None, columns]
-        return tile(rows, columns).cpu().double() - _BEHIND_EQUALS * right
+        scores = tile(rows, columns).cpu().float()
+        row = owners[columns] - rows.start
+        column = ((row >= 0) & (row < len(scores))).nonzero()[:, 0]
+        right = scores[row[column], column]
+        of_caption[columns.start + column] = right
+        # By rounding in fp32, as ranks are counted: in fp64 some of the wrong ones would fall on the other side.
+        placed = scores.double()
+        placed[row[column], column] = (right - ROUNDING).double() - _BEHIND_EQUALS
+        return placed
 
     i2t = first_answers(stepped_back, images, len(owners), top)
-    t2i = first_answers(lambda captions, rows: stepped_back(rows, captions).mT, len(owners), images, top)
-    return (
-        Hits(i2t.rows, _stepped_forward(i2t.scores, owners[i2t.rows] == numbers[:, None])),
-        Hits(t2i.rows, _stepped_forward(t2i.scores, t2i.rows == owners[:, None])),
-    )
-
-
-def _stepped_forward(scores: Tensor, right: Tensor) -> Tensor:
-    return (scores + _BEHIND_EQUALS * right).float()
+    own = owners[i2t.rows] == torch.arange(images)[:, None]
+    i2t = Hits(i2t.rows, torch.where(own, of_caption[i2t.rows], i2t.scores.float()))
+    t2i = first_answers(lambda captions, rows: stepped_back(rows, captions).mT.contiguous(), len(owners), images, top)
+    own = t2i.rows == owners[:, None]
+    return i2t, Hits(t2i.rows, torch.where(own, of_caption[:, None], t2i.scores.float()))

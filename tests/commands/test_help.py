@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SLOW = {"torch", "numpy", "hydra", "starlette", "uvicorn", "faiss", "huggingface_hub", "safetensors"}
+SLOW = {"torch", "numpy", "hydra", "starlette", "uvicorn", "faiss", "huggingface_hub", "safetensors", "eccv_caption"}
 
 
-@pytest.mark.parametrize("name", ["export", "index", "search", "serve"])
+@pytest.mark.parametrize("name", ["eccv", "export", "index", "search", "serve"])
 def test_help_waits_for_no_library(name: str) -> None:
     code = (
         f"import sys; from selfalign.__main__ import main\n"

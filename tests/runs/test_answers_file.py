@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 import torch
 from torchmetrics.functional.retrieval import retrieval_hit_rate, retrieval_normalized_dcg
 
+from selfalign.errors import UserError
 from selfalign.functional.ranks import retrieval_ranks
 from selfalign.functional.search import answer_lists
 from selfalign.metrics.protocols import summarise
-from selfalign.runs.answers_file import save_answers, save_trec
+from selfalign.runs.answers_file import read_answers, save_answers, save_trec
 
 OWNERS = torch.arange(60) // 5
 
@@ -68,3 +70,43 @@ def test_trec_files_give_our_recalls_by_torchmetrics(tmp_path: Path, scores: tor
             for one in lists.values()
         ]
         assert 0 < float(torch.stack(gains).mean()) < 1
+
+
+def test_what_was_saved_is_read(tmp_path: Path, scores: torch.Tensor) -> None:
+    i2t, t2i = answer_lists(lambda rows, columns: scores[rows, columns], OWNERS, 12, top=7)
+    save_answers(i2t, t2i, OWNERS, tmp_path / "answers.npz")
+    found = read_answers(tmp_path / "answers.npz")
+    for read, saved in ((found.i2t, i2t.rows), (found.t2i, t2i.rows), (found.image_of_caption, OWNERS)):
+        assert np.array_equal(read, saved.numpy())
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("i2t_rows", lambda rows: rows[:-1]),
+        ("i2t_rows", lambda rows: np.where(rows == 0, 60, rows)),
+        ("t2i_rows", lambda rows: rows - 1),
+        ("t2i_rows", lambda rows: np.zeros_like(rows)),
+        ("t2i_rows", lambda rows: rows.astype(np.float32)),
+        ("image_of_caption", lambda owners: owners[:0]),
+        ("image_of_caption", lambda owners: owners.astype(object)),
+    ],
+    ids=["a query less", "beyond the gallery", "before it", "an answer twice", "no whole numbers", "empty", "objects"],
+)
+def test_changed_answers_are_refused_in_one_line(
+    tmp_path: Path, scores: torch.Tensor, name: str, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    path = tmp_path / "answers.npz"
+    save_answers(*answer_lists(lambda rows, columns: scores[rows, columns], OWNERS, 12, top=7), OWNERS, path)
+    with np.load(path) as kept:
+        arrays = dict(kept)
+    np.savez(path, **(arrays | {name: change(arrays[name])}))
+    with pytest.raises(UserError, match="damaged") as refused:
+        read_answers(path)
+    assert "\n" not in str(refused.value)
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(UserError, match="compressed members"):
+        read_answers(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="damaged"):
+        read_answers(path)
