@@ -73,7 +73,6 @@ def test_what_a_file_asks_for_is_named_without_torch_s_advice(tmp_path: Path) ->
     [
         (torch.tensor([1.0, torch.nan]), "no numbers"),
         (torch.tensor([torch.inf]), "no numbers"),
-        (torch.ones(2, dtype=torch.float64), "float64"),
         (torch.ones(2, dtype=torch.complex64), "complex64"),
         (torch.ones(2, device="meta"), "no tensor of values"),
         (torch.ones(2).to_sparse(), "no tensor of values"),
@@ -92,3 +91,11 @@ def test_half_precision_is_widened_exactly(kind: torch.dtype) -> None:
     assert found["w"].dtype == torch.float32
     assert torch.equal(found["w"].to(kind), values)
     assert found["steps"].dtype == torch.int64
+
+
+def test_double_precision_is_rounded() -> None:
+    """What trained in it is computed with in fp32."""
+    values = torch.randn(30, dtype=torch.float64)
+    assert torch.equal(checked_weights(Path("a.ckpt"), {"w": values})["w"], values.float())
+    with pytest.raises(UserError, match="no numbers"):
+        checked_weights(Path("a.ckpt"), {"w": values * 1e300})

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from selfalign.data.conversion.feature_files import ArrayFile
 from selfalign.photographs import Extractor, extraction
@@ -72,6 +73,7 @@ def test_killed_at_any_moment_and_started_again_it_makes_the_same_bytes(
 REALLY = """
 import sys
 import pytest
+import torch
 from selfalign.commands import extract
 from tests.photographs import test_resuming
 test_resuming.extraction._PHOTOGRAPHS_A_NOTE = 4
@@ -86,7 +88,9 @@ def test_a_process_that_is_killed_goes_on_where_it_was(
 ) -> None:
     run(photos, tmp_path / "whole", model)
     options = [str(photos), "--out", str(tmp_path / "killed"), "--split", "train", "--model", str(model)]
-    done = subprocess.run([sys.executable, "-c", REALLY, *options], capture_output=True, cwd=Path(__file__).parents[2])
+    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums in another order have other bits
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", REALLY, *options], capture_output=True, cwd=root, env=threads)
     assert done.returncode == -9, done.stderr.decode()
     run(photos, tmp_path / "killed", model)
     assert "going on: 4 of 10 photographs were done" in capsys.readouterr().out
