@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.config_store import ConfigStore
 
 from selfalign.commands.composing import composed, prepared
 from selfalign.engine import training
@@ -32,8 +34,12 @@ with added():
 
 @pytest.fixture(autouse=True)
 def toys() -> Iterator[None]:
+    """Gone again afterwards, also from what Hydra holds for the next test of this process."""
+    store = ConfigStore.instance()
+    kept = copy.deepcopy(store.repo)
     with added():
         yield
+    store.repo = kept
 
 
 @pytest.mark.parametrize("line", ["loss.ranking=soft", "loss/ranking=soft"])

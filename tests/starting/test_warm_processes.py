@@ -23,8 +23,8 @@ sys.exit({"text": "error: a line", "code": 3}.get(sys.argv[1]))
 WAITS = """
 import atexit, time
 atexit.register(print, "at exit")
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted")
