@@ -12,7 +12,7 @@ import pytest
 import torch
 from hydra.core.config_store import ConfigStore
 
-from selfalign.commands.composing import composed, prepared
+from selfalign.commands.composing import composed, prepared, store_schema
 from selfalign.engine import training
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
@@ -35,11 +35,12 @@ with added():
 @pytest.fixture(autouse=True)
 def toys() -> Iterator[None]:
     """Gone again afterwards, also from what Hydra holds for the next test of this process."""
-    store = ConfigStore.instance()
-    kept = copy.deepcopy(store.repo)
+    store_schema()
+    store = ConfigStore.instance().repo
+    before = {axis: copy.deepcopy(store[axis]) for axis in ("backbone", "loss", "recipe")}
     with added():
         yield
-    store.repo = kept
+    store.update(before)
 
 
 @pytest.mark.parametrize("line", ["loss.ranking=soft", "loss/ranking=soft"])
