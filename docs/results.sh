@@ -31,7 +31,7 @@ ablation) # each part of ours taken away, and SelfAlign's two losses on top of i
     on_f8k $ours loss.words.weight=1
     on_f8k $ours loss.concept.weight=1 loss.context.weight=1
     ours="data=f8k backbone=vsrn recipe=tuned loss=infonce seed=1,2,3"
-    train $ours training.word_table_rate=1
+    train $ours optimizer.word_rate=1
     train $ours backbone.shortcut=false
     train $ours backbone.final_norm=false
     train $ours backbone.norm_axis=regions

@@ -7,11 +7,13 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from selfalign.__main__ import COMMANDS
+from selfalign.commands.composing import prepared
 from selfalign.data.scenes import ensure_scenes
 from tests.configs.test_composition import composed
 
@@ -94,3 +96,18 @@ def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     exec(re.sub(r'load\("[^"]+"', f'load("run{os.sep}"', code), names)  # the README's own four lines
     assert names["hits"].rows.shape == (1, 5)  # type: ignore[attr-defined]
     assert len([line for line in code.splitlines() if line and not line.startswith("import")]) <= 4
+
+
+@pytest.mark.parametrize("part", ["scenes", "f8k", "ablation"])
+def test_every_experiment_of_the_results_is_one_that_train_takes(tmp_path: Path, part: str) -> None:
+    """Every job of each sweep, as ``docs/results.sh`` types it."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nshift\nprintf '%s\\t' \"$@\"\necho\n")
+    python.chmod(0o755)
+    environment = os.environ | {"PYTHON": str(python), "BERT": "bert"}
+    script = [shutil.which("sh") or "sh", str(ROOT / "docs" / "results.sh"), part]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True, env=environment).stdout
+    sweeps = [line.split("\t")[:-1] for line in printed.splitlines()]
+    assert len(sweeps) >= 4
+    for words in sweeps:
+        assert prepared(words, "train")[0] == "-m"
