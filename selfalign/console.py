@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import codecs
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
-from selfalign.errors import printable, visible
+from selfalign.errors import UserError, printable, visible
 
 _SPELLED = {
     "→": "->", "←": "<-", "↔": "<->", "−": "-", "–": "-", "—": "-", "±": "+/-", "·": "*", "×": "x",
@@ -47,6 +48,29 @@ def one_line(error: BaseException) -> str:
         'error: two lines'
     """
     return f"error: {printable(' '.join(str(error).split()))}"
+
+
+def finished(work: Callable[[], None], *, interrupted: str = "interrupted") -> int:
+    """The exit code of a command: 0, 2 where a user can mend what failed, told in one line, or 130 after Ctrl-C.
+
+    Args:
+        work: what the command does.
+        interrupted: what is said after Ctrl-C.
+
+    Example:
+        >>> finished(lambda: say("done"))
+        done
+        0
+    """
+    try:
+        work()
+    except UserError as error:
+        warn(one_line(error))
+        return 2
+    except KeyboardInterrupt:
+        warn(interrupted)
+        return 130
+    return 0
 
 
 def prepare() -> None:

@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-from selfalign.console import one_line, say, warn
+from selfalign.console import finished, say
 from selfalign.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0, or 2 where the model cannot be read, written or sent."""
     options = _parser().parse_args(arguments)
-    try:
-        _export(options)
-    except UserError as error:
-        warn(one_line(error))
-        return 2
-    except KeyboardInterrupt:
-        warn("interrupted")
-        return 130
-    return 0
+    return finished(partial(_export, options))
 
 
 def _export(options: argparse.Namespace) -> None:

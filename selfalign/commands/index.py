@@ -9,25 +9,18 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from selfalign.console import one_line, say, warn
+from selfalign.console import finished, say
 from selfalign.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0, or 2 where the model or the data cannot be read or do not fit each other."""
     options = _parser().parse_intermixed_args(arguments)
-    try:
-        _index(options)
-    except UserError as error:
-        warn(one_line(error))
-        return 2
-    except KeyboardInterrupt:
-        warn("interrupted; the same command goes on where it was")
-        return 130
-    return 0
+    return finished(partial(_index, options), interrupted="interrupted; the same command goes on where it was")
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfalign.console import one_line, say, warn
+from selfalign.console import finished, say
 from selfalign.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -23,15 +24,7 @@ _LONGEST = 60
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0, or 2 where the index or its model cannot be read."""
     options = _parser().parse_args(arguments)
-    try:
-        _search(options)
-    except UserError as error:
-        warn(one_line(error))
-        return 2
-    except KeyboardInterrupt:
-        warn("interrupted")
-        return 130
-    return 0
+    return finished(partial(_search, options))
 
 
 def _search(options: argparse.Namespace) -> None:

@@ -85,3 +85,7 @@ class Evaluation:
     data: Data = group(partial=True, doc="null: as trained")
     strategy: Strategy = group(doc="devices")
     original: Original = group(doc="for the authors' checkpoints (*.pth.tar)")
+
+    def __post_init__(self) -> None:
+        if self.trec and not self.save_answers:
+            raise ValueError("trec: expected save_answers=K beside it, the answers that the files hold, got none")

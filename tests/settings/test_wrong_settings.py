@@ -114,6 +114,7 @@ def test_a_sweep_is_refused_for_any_of_its_jobs(arguments: tuple[str, ...], expe
         ("strategy.devices=1.5", "strategy.devices"),
         ("split.name=1", "split: "),
         ("checkpoint=A", "did you mean checkpoints?"),
+        ("trec=true", "trec: expected save_answers=K beside it"),
     ],
 )
 def test_evaluations_are_checked_alike(line: str, expected: str) -> None:
