@@ -18,7 +18,7 @@ from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, full_similarity
 from selfalign.functional.search import Hits, first_answers
 from selfalign.reports.model_card import measured_figures, model_card
-from selfalign.runs.embeddings import Embeddings, embeddings_tile
+from selfalign.runs.embeddings import Embeddings, embeddings_tile, joined_records
 from selfalign.runs.exported import portable, write_exported
 from selfalign.runs.results import RESULTS
 from selfalign.structures import CaptionBatch, CaptionEmbedding, ImageBatch, ImageEmbedding
@@ -89,7 +89,7 @@ class Retriever:
             batch = CaptionBatch(torch.from_numpy(ids), torch.from_numpy(lengths), numbers, numbers)
             found.append(self._on_device(backbone.encode_captions, batch))
         back = torch.from_numpy(order.argsort())
-        return _joined(found).map(lambda values: values[back])
+        return joined_records(found).map(lambda values: values[back])
 
     def encode_images(
         self,
@@ -160,7 +160,7 @@ class Retriever:
             batch = source.batch(np.arange(start, min(start + batch_size, rows.stop)))
             for parts, (_, backbone) in zip(found, self._models, strict=True):
                 parts.append(self._on_device(backbone.encode_images, batch))
-        return Embeddings(tuple(_joined(parts) for parts in found), self.identities)
+        return Embeddings(tuple(joined_records(parts) for parts in found), self.identities)
 
     def _on_device(self, encode: Any, batch: ImageBatch | CaptionBatch) -> Any:
         with torch.autocast(self.device.type, self._precision, enabled=self._precision is not None):
@@ -263,13 +263,3 @@ def load(source: str | Path | Sequence[str | Path], *, device: str | None = None
     return Retriever(
         [restore(one) for one in sources], device or ("cuda" if torch.cuda.is_available() else "cpu"), precision
     )
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Records of batches as one record."""
-    first = parts[0]
-    values = {
-        name: None if value is None else torch.cat([getattr(part, name) for part in parts])
-        for name, value in vars(first).items()
-    }
-    return type(first)(**values)

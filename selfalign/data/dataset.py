@@ -19,6 +19,7 @@ from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.data.text.word_features import WordFeatures
 from selfalign.errors import UserError
+from selfalign.functional.overlap import box_overlaps
 from selfalign.structures import AlignmentBatch, CaptionBatch, ImageBatch, PairBatch
 
 _OVERLAP = 0.5
@@ -253,8 +254,10 @@ class AlignmentDataset(BatchedDataset):
                 phrase = np.zeros(pairs.captions.tokens.shape[1], np.bool_)
                 phrase[self._phrases[caption, token]] = True
                 phrases.append(phrase)
-                correct.append(np.asarray(overlaps(boxes[row], np.stack(true_boxes)).max(axis=1) >= _OVERLAP))
-                centred.append(np.asarray(centres_in(boxes[row], np.stack(true_boxes)).any(axis=1)))
+                true = np.stack(true_boxes)
+                shares = box_overlaps(torch.from_numpy(boxes[row]), torch.from_numpy(true))
+                correct.append((shares.amax(dim=1) >= _OVERLAP).numpy())
+                centred.append(np.asarray(centres_in(boxes[row], true).any(axis=1)))
         return AlignmentBatch(
             pairs, torch.tensor(rows), torch.tensor(words), _stack(phrases), _stack(correct), _stack(centred)
         )
@@ -279,12 +282,3 @@ def centres_in(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(R, K) whether the centre of each of ``boxes`` (R, 4) lies in each of ``others`` (K, 4), x1 y1 x2 y2."""
     centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2  # (R, 1, 2)
     return ((centres >= others[None, :, :2]) & (centres <= others[None, :, 2:])).all(axis=-1)
-
-
-def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(R, K) intersection over union of ``boxes`` (R, 4) and ``others`` (K, 4), x1 y1 x2 y2."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(min=0).prod(axis=-1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=-1)[:, None] + (others[:, 2:] - others[:, :2]).prod(axis=-1)
-    return shared / (areas - shared)

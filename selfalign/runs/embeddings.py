@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -17,6 +18,7 @@ from selfalign.functional.ranks import Tile, embedding_tile, mean_tile
 from selfalign.functional.similarity import joint_embeddings
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
+_Record = TypeVar("_Record", ImageEmbedding, CaptionEmbedding)
 _RECORDS: dict[str, tuple[type[ImageEmbedding] | type[CaptionEmbedding], str]] = {
     "images": (ImageEmbedding, "views"),
     "captions": (CaptionEmbedding, "vector"),
@@ -87,10 +89,11 @@ class Embeddings:
 
 def joined(parts: Sequence[Embeddings]) -> Embeddings:
     """Embeddings of one kind and of the same models, one after the other."""
-    return Embeddings(tuple(map(_joined, zip(*(one.parts for one in parts), strict=True))), parts[0].models)
+    return Embeddings(tuple(map(joined_records, zip(*(one.parts for one in parts), strict=True))), parts[0].models)
 
 
-def _joined(records: Sequence[ImageEmbedding | CaptionEmbedding]) -> ImageEmbedding | CaptionEmbedding:
+def joined_records(records: Sequence[_Record]) -> _Record:
+    """The vectors of one model, batch after batch, as one record."""
     values = {
         name: None if value is None else torch.cat([getattr(record, name) for record in records])
         for name, value in vars(records[0]).items()

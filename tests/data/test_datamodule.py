@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from selfalign.data.datamodule import RetrievalDataModule
-from selfalign.data.dataset import overlaps
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
+from selfalign.functional.overlap import box_overlaps
 
 
 def data(root: Path, **settings: Any) -> RetrievalDataModule:
@@ -88,7 +88,8 @@ def test_selection_on_the_test_split_is_refused(scan_folder: Path, names: tuple[
 def test_overlap_is_intersection_over_union() -> None:
     box = np.array([[0, 0, 10, 10]], np.float32)
     others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
-    np.testing.assert_allclose(overlaps(box, others), [[1, 1 / 3, 0]])
+    found = box_overlaps(torch.from_numpy(box), torch.from_numpy(others))
+    np.testing.assert_allclose(found, [[1, 1 / 3, 0]])
 
 
 @pytest.mark.parametrize("done", [0, 3, 9])
