@@ -13,6 +13,7 @@ COMMANDS = {
     "eval": ("evaluate trained models, alone or together", "selfalign.commands.eval"),
     "check": ("check a data set before a run needs it", "selfalign.commands.check"),
     "compare": ("compare runs on the same queries, with intervals", "selfalign.commands.compare"),
+    "report": ("one page for a browser about runs: tables, curves, hard queries", "selfalign.commands.report"),
     "eccv": ("judge an evaluation of COCO by ECCV Caption and CxC", "selfalign.commands.eccv"),
     "published": ("show published results, and your runs of exactly those settings", "selfalign.commands.published"),
     "convert": ("make the layout that training reads from other files of features", "selfalign.commands.convert"),

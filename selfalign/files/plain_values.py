@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import yaml
@@ -115,3 +115,19 @@ def _reason(error: Exception) -> str:
     """One short line without control characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return "".join(sign if sign.isprintable() else "?" for sign in text)[:_REASON]
+
+
+def without_places(value: Any) -> Any:
+    """Plain values without where things lie on a machine: of an absolute path its last name stays.
+
+    Example:
+        >>> without_places({"root": "/home/me/data/f30k", "name": "data/f30k"})
+        {'root': 'f30k', 'name': 'data/f30k'}
+    """
+    if isinstance(value, dict):
+        return {name: without_places(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [without_places(inner) for inner in value]
+    if isinstance(value, str) and (value.startswith(("/", "~")) or PureWindowsPath(value).drive):
+        return PureWindowsPath(value).name or value
+    return value

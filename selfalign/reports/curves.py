@@ -102,11 +102,17 @@ def _draw(axes: Axes, panel: Panel) -> None:
     every = [value for _, values in panel.lines.values() for value in values]
     if panel.unit.startswith("recall"):
         axes.set_ylim(0, min(100.0, max(every) * 1.15 + 1))
-    elif min(every) > 0 and max(every) / min(every) > _WIDE:
+    elif is_wide(panel):
         axes.set_yscale("log")
     axes.grid(alpha=0.3)
     if len(panel.lines) > 1:
         axes.legend(fontsize=8, loc="best")
+
+
+def is_wide(panel: Panel) -> bool:
+    """Whether a panel's values need a logarithmic axis."""
+    every = [value for _, values in panel.lines.values() for value in values]
+    return not panel.unit.startswith("recall") and min(every) > 0 and max(every) / min(every) > _WIDE
 
 
 def read_series(metrics: Path) -> Series:

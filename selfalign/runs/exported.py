@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 
 from selfalign.errors import UserError
+from selfalign.files.plain_values import without_places
 from selfalign.files.whole_files import whole_file, write_whole
 from selfalign.runs.checkpoint import Provenance, provenance_from
 
@@ -54,14 +54,4 @@ def blueprint_from(content: bytes, path: Path) -> Provenance:
 
 def portable(provenance: Provenance) -> Provenance:
     """The same without where things lay on the machine that trained it: of an absolute path its last name stays."""
-    return replace(provenance, config=_without_places(provenance.config))
-
-
-def _without_places(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_places(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_places(inner) for inner in value]
-    if isinstance(value, str) and (value.startswith(("/", "~")) or PureWindowsPath(value).drive):
-        return PureWindowsPath(value).name or value
-    return value
+    return replace(provenance, config=without_places(provenance.config))

@@ -9,10 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SLOW = {"torch", "numpy", "hydra", "starlette", "uvicorn", "faiss", "huggingface_hub", "safetensors", "eccv_caption"}
+SLOW = {
+    "torch",
+    "numpy",
+    "hydra",
+    "starlette",
+    "uvicorn",
+    "faiss",
+    "huggingface_hub",
+    "safetensors",
+    "eccv_caption",
+    "jinja2",
+}
 
 
-@pytest.mark.parametrize("name", ["eccv", "export", "index", "search", "serve"])
+@pytest.mark.parametrize("name", ["eccv", "export", "index", "report", "search", "serve"])
 def test_help_waits_for_no_library(name: str) -> None:
     code = (
         f"import sys; from selfalign.__main__ import main\n"

@@ -94,6 +94,26 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def ratio_intervals(hits: np.ndarray, counts: np.ndarray, draws: int, seed: int) -> list[tuple[float, float]]:
+    """95 % intervals of C recalls in percent, each of some of the queries: images are drawn with all their queries.
+
+    Args:
+        hits: (N, C) what the queries of each image add to each recall.
+        counts: (N, C) how many they are.
+        draws: B; those that draw no query of a recall do not count for it.
+        seed: decides the draws.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence([seed, 3]))
+    step = max(1, _CHUNK // len(hits))
+    found = []
+    for start in range(0, draws, step):
+        weights = image_weights(generator, min(step, draws - start), len(hits))
+        asked = weights @ counts
+        found.append(np.divide(100 * (weights @ hits), asked, out=np.full(asked.shape, np.nan), where=asked > 0))
+    drawn = np.concatenate(found)
+    return [interval(column[~np.isnan(column)]) for column in drawn.T]
+
+
 def contributions(one: np.ndarray, other: np.ndarray, captions: np.ndarray) -> np.ndarray:
     """(N,) what each image adds to the difference in rsum of two settings, seeds averaged.
 

@@ -1,0 +1,86 @@
+"""The queries that an evaluation asked, with their words and pictures, where its data are still at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfalign.data.layout import find_split
+from selfalign.data.photographs import Photos
+from selfalign.data.text.captions import read_captions
+from selfalign.errors import UserError
+from selfalign.runs.ranks_file import QueryRanks, fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """Captions and photographs of an evaluation, in the order of its ranks.
+
+    Attributes:
+        texts: the M captions.
+        image_of_caption: (M,) image of each.
+        photographs: of the images; ``None`` where nothing tells where they are.
+        rows: (N,) row in the split of each image.
+        folder: of the data.
+    """
+
+    texts: list[str]
+    image_of_caption: np.ndarray
+    photographs: Photos | None
+    rows: np.ndarray
+    folder: Path
+
+    def captions_of(self, image: int) -> list[str]:
+        """The captions of an image."""
+        return [self.texts[row] for row in np.flatnonzero(self.image_of_caption == image)]
+
+    @property
+    def regions(self) -> np.ndarray | None:
+        """(N,) regions of each image; ``None`` where all have the same number."""
+        return None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(M,) words of each caption; signs without a letter or digit are none."""
+        return np.array([sum(any(map(str.isalnum, word)) for word in text.split()) for text in self.texts])
+
+
+def find_queries(
+    record: Mapping[str, Any], ranks: QueryRanks, data: Path | None = None, images: Path | None = None
+) -> Queries:
+    """The queries behind the ranks of an evaluation.
+
+    Args:
+        record: ``results.json`` of it.
+        ranks: of it.
+        data: folder of the data; ``None`` for where they were.
+        images: folder of the photographs; ``None`` for where they were, or those of the data.
+
+    Raises:
+        UserError: if the data are not there, or are not those that were evaluated.
+    """
+    try:
+        split, settings = str(record["split"]), record["models"][0]["data"]
+        root = Path(record["data_root"]) if data is None else data
+        kept = settings.get("images") if data is None else None
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f"the record of the evaluation names no data ({type(error).__name__})") from error
+    files = find_split(root, split)
+    texts, owners = read_captions(files.captions), ranks.image_of_caption
+    texts = texts[: len(owners)]  # captions may have been limited to the first ones
+    if len(texts) != len(owners) or fingerprint(texts, owners.tolist()) != ranks.queries:
+        raise UserError(f"{root}: the captions of split {split} are not those that were evaluated")
+    return Queries(texts, owners, _photographs(files, images, kept), np.arange(int(owners.max()) + 1), root)
+
+
+def _photographs(files: Any, named: Path | None, kept: Any) -> Photos | None:
+    if named is not None:
+        return Photos(files, named)
+    try:
+        return Photos(files, Path(kept) if isinstance(kept, str) and Path(kept).is_dir() else None)
+    except UserError:  # a folder that was named by the run and is no longer what it was
+        return None
