@@ -15,6 +15,10 @@ COMMANDS = {
     "compare": ("compare runs on the same queries, with intervals", "selfalign.commands.compare"),
     "report": ("one page for a browser about runs: tables, curves, hard queries", "selfalign.commands.report"),
     "eccv": ("judge an evaluation of COCO by ECCV Caption and CxC", "selfalign.commands.eccv"),
+    "grounding": (
+        "do phrases choose the regions that they name? by Flickr30K Entities",
+        "selfalign.commands.grounding",
+    ),
     "published": ("show published results, and your runs of exactly those settings", "selfalign.commands.published"),
     "convert": ("make the layout that training reads from other files of features", "selfalign.commands.convert"),
     "extract": ("make the layout that training reads from photographs", "selfalign.commands.extract"),

@@ -10,7 +10,8 @@ from torchmetrics import Metric
 
 from selfalign.structures import AlignmentBatch
 
-_COUNTED = ("overlap", "pointing", "phrase")
+_COUNTED = ("overlap", "pointing", "phrase", "phrase_r5", "phrase_r10")
+_DEPTHS = (5, 10)
 
 
 class AlignmentAccuracy(Metric):
@@ -42,12 +43,16 @@ class AlignmentAccuracy(Metric):
         """
         similarity = (words @ regions.to(words.dtype).mT)[batch.rows]  # (K, W, R)
         by_word = similarity[torch.arange(len(batch.rows)), batch.words].argmax(dim=-1)  # (K,)
-        by_phrase = (similarity * batch.phrases[..., None]).sum(dim=1).argmax(dim=-1)
+        of_phrases = (similarity * batch.phrases[..., None]).sum(dim=1)  # (K, R)
+        by_phrase = of_phrases.argmax(dim=-1)
         for place, (chosen, right) in enumerate(
             ((by_word, batch.correct), (by_word, batch.centred), (by_phrase, batch.correct))
         ):
             self.hits[place] += right.gather(1, chosen[:, None]).sum()
             self.expected[place] += right.double().mean(dim=1).sum()
+        ahead = _wrong_ahead(of_phrases, batch.correct)
+        for place, depth in enumerate(_DEPTHS, start=len(_COUNTED) - len(_DEPTHS)):
+            self.hits[place] += (batch.correct.any(dim=1) & (ahead < depth)).sum()
         self.words += len(batch.rows)
 
     def compute(self) -> dict[str, float]:
@@ -56,18 +61,26 @@ class AlignmentAccuracy(Metric):
         ``accuracy``: percent of words whose most similar region overlaps a true box by half (intersection over union).
         ``pointing``: percent of words whose most similar region has its centre in a true box. ``phrase``: as
         ``accuracy``, the region chosen by the sum of the similarities of the word and of what is said of it before it.
-        ``chance``, ``pointing_chance``: what a region drawn at random would reach. ``words``: annotated words.
+        ``phrase_r5``, ``phrase_r10``: percent of phrases with such a region among the first 5, 10; equal ones count
+        against the model. ``chance``, ``pointing_chance``: what a region drawn at random would reach. ``words``:
+        annotated words.
         """
         words = int(self.words)
         if words == 0:
             return {}
-        overlap, pointing, phrase = (100 * float(hits) / words for hits in self.hits)
-        chance, pointing_chance, _ = (100 * float(expected) / words for expected in self.expected)
+        overlap, pointing, *phrase = (100 * float(hits) / words for hits in self.hits)
+        chance, pointing_chance, *_ = (100 * float(expected) / words for expected in self.expected)
         return {
             "accuracy": overlap,
             "chance": chance,
             "words": words,
             "pointing": pointing,
             "pointing_chance": pointing_chance,
-            "phrase": phrase,
+            **dict(zip(_COUNTED[2:], phrase, strict=True)),
         }
+
+
+def _wrong_ahead(scores: Tensor, right: Tensor) -> Tensor:
+    """(K,) how many wrong regions score at least as much as the best right one; of (K, R) scores."""
+    best = scores.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
+    return (~right & (scores >= best)).sum(dim=1)

@@ -35,6 +35,7 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
             lines.append(
                 f"{'':14}{alignment['pointing']:7.1f} % one whose centre lies on it (chance "
                 f"{alignment['pointing_chance']:.1f} %), {alignment['phrase']:.1f} % by what is said of the object too"
+                + (f" (R@5 {alignment['phrase_r5']:.1f} %)" if "phrase_r5" in alignment else "")
             )
     return "\n".join(lines)
 

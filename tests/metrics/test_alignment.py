@@ -30,7 +30,7 @@ def test_words_choose_their_most_similar_region() -> None:
     assert metric.compute() == {}
     metric.update(REGIONS, words, annotated([[True, False], [False, True], [True, False]]))
     expected = {"accuracy": 200 / 3, "chance": 100 / 3, "words": 3, "pointing": 100, "pointing_chance": 500 / 9}
-    assert metric.compute() == pytest.approx(expected | {"phrase": 200 / 3})
+    assert metric.compute() == pytest.approx(expected | {"phrase": 200 / 3, "phrase_r5": 100, "phrase_r10": 100})
 
 
 def test_the_words_of_a_phrase_choose_together() -> None:

@@ -30,8 +30,9 @@ from selfalign.runs.typed import command_of
 _CAPTIONS, _IMAGES, _ANSWERS = 10, 6, 4
 _SIDE, _SMALL = 320, 160
 _SHEETS = {
-    "words.png": "The region that each word chose, at the last validation",
-    "retrieval.png": "What was found for a few fixed queries, at the last validation",
+    "pictures/words.png": "The region that each word chose, at the last validation",
+    "pictures/retrieval.png": "What was found for a few fixed queries, at the last validation",
+    "grounding.png": "Phrases and the regions that they chose",
 }
 
 
@@ -270,7 +271,7 @@ def _run_part(run: Run, setting: str, album: Album) -> RunPart:
     record = read_json(run.folder / RESULTS, "results")
     metrics = run.folder / "metrics.csv"
     charts = [line_chart(panel) for panel in panels(read_series(metrics))] if metrics.is_file() else []
-    sheets = [(title, album.sheet(run.folder / "pictures" / name)) for name, title in _SHEETS.items()]
+    sheets = [(title, album.sheet(run.folder / name)) for name, title in _SHEETS.items()]
     versions = record.get("versions")
     told = {} if not isinstance(versions, dict) else versions
     models = [without_places(flat(dict(model))) for model in run.models]

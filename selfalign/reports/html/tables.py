@@ -40,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A setting: its sign where there are several, its figures, and the places of rsum and its interval in :data:`BAR`."""
+    """A setting: its sign where there are several, its figures, and places of rsum and its interval in :data:`BAR`."""
 
     sign: str
     name: str
