@@ -234,6 +234,7 @@ def _perform_evaluation(job: Job) -> None:
         answers=settings["save_answers"],
         trec=settings["trec"],
         original=settings["original"],
+        subset=settings["subset"],
     )
     if is_first_process():
         write_record(run_dir, job.record)

@@ -55,6 +55,11 @@ class Split:
         """Images whose captions are used: all, or fewer where the captions were limited."""
         return -(-len(self.captions) // CAPTIONS_PER_IMAGE)
 
+    @property
+    def image_of_caption(self) -> np.ndarray:
+        """(M,) int64 row of the image that each caption describes."""
+        return np.arange(len(self.captions)) // CAPTIONS_PER_IMAGE
+
     def image_batch(self, images: np.ndarray, *, regions: bool = True) -> ImageBatch:
         """Batch of ``images`` (B,), without ``regions`` where the device has them."""
         values = self.features.rows(images if regions else images[:0])

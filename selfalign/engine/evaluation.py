@@ -24,12 +24,19 @@ from selfalign.engine.building import (
 )
 from selfalign.engine.callbacks.keep_word_features import kept_word_features
 from selfalign.engine.modules.retrieval import RetrievalModule
+from selfalign.engine.subsets import (
+    ChosenQueries,
+    chosen_queries,
+    evaluate_chosen,
+    protocols_of,
+    renumbered,
+)
 from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
 from selfalign.functional.search import answer_lists
 from selfalign.interop.conversion import convert, is_original
-from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol, evaluate
+from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol
 from selfalign.processes.exchange import current
 from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
@@ -56,6 +63,20 @@ class Gallery:
     def tile(self) -> Tile:
         """Similarities of its parts."""
         return embedding_tile(self.image, self.caption)
+
+    def of_chosen(self, chosen: ChosenQueries | None) -> Gallery:
+        """What is ranked: the captions of a subset and their images where they are to be a gallery of their own."""
+        if chosen is None or chosen.in_whole:
+            return self
+        captions = chosen.captions
+        images, owners = renumbered(self.image_of_caption, captions)
+        return replace(
+            self,
+            image=self.image.map(lambda values: values[images.to(values.device)]),
+            caption=self.caption.map(lambda values: values[captions.to(values.device)]),
+            image_of_caption=owners,
+            texts=[self.texts[row] for row in captions.tolist()],
+        )
 
 
 def say(line: str) -> None:
@@ -104,6 +125,7 @@ def evaluate_checkpoints(
     answers: int = 0,
     trec: bool = False,
     original: Config | None = None,
+    subset: Config | None = None,
     limits: Config | None = None,
 ) -> dict[str, Any]:
     """Score checkpoints, more than one as an ensemble, print a table and write ``results.json``.
@@ -122,6 +144,7 @@ def evaluate_checkpoints(
         answers: first answers of every query, in all of the gallery, to keep in ``answers.npz``.
         trec: keep them as files of TREC too.
         original: for the authors' checkpoints: ``vocabulary``, ``bert``, and ``to``, a file to convert one into.
+        subset: ``file``, ``of`` and ``gallery`` of a part of the split whose figures are asked for.
         limits: of Lightning's Trainer, as ``limit_test_batches``: figures are then those of a part, and no protocol's.
 
     Returns:
@@ -137,17 +160,20 @@ def evaluate_checkpoints(
         models.append((provenance, *_restore(path, provenance, weights, padding, split, data or {})))
     configs = [config for _, _, _, config in models]
     wanted = list(protocols or configs[0]["data"]["protocol"])
+    chosen = chosen_queries(subset, models[0][2].split("test"))
+    wanted = protocols_of(chosen, wanted, named=protocols is not None, answers=answers)
     _require_one_gallery(models, wanted)
     galleries = [_encode(module, source, strategy, config, limits or {}) for _, module, source, config in models]
+    galleries = [gallery.of_chosen(chosen) for gallery in galleries]
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
     results = [
-        evaluate(tile, first.image_of_caption, images, protocol, current())
+        evaluate_chosen(tile, first.image_of_caption, images, chosen, protocol, current())
         for protocol in (["full"] if first.is_part else wanted)
     ]
     results = [replace(result, protocol=PART) for result in results] if first.is_part else results
-    record = _record(results, first.alignment if len(galleries) == 1 else {})
+    record = _record(results, first.alignment if len(galleries) == 1 else {}, chosen)
     record |= {
         "split": models[0][2].names["test"],
         "checkpoints": [str(path) for path in checkpoints],
@@ -166,10 +192,19 @@ def evaluate_checkpoints(
             save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
         if answers:
             _keep_answers(tile, first, answers, run_dir, trec=trec)
-        ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
+        _save_ranks(results, first, chosen, run_dir / ranks_file.NAME)
         save_results(record, run_dir / RESULTS)  # last: it says that all else is there
     say(table(results, record))
     return record
+
+
+def _save_ranks(results: Sequence[RetrievalResult], gallery: Gallery, chosen: ChosenQueries | None, path: Path) -> None:
+    owners, texts, whole = gallery.image_of_caption, gallery.texts, ""
+    if chosen is not None and chosen.in_whole:
+        whole = ranks_file.fingerprint(texts, owners.tolist())
+        owners = owners[chosen.captions.to(owners.device)]
+        texts = [texts[row] for row in chosen.captions.tolist()]
+    ranks_file.save_ranks(results, owners, texts, path, whole)
 
 
 def _keep_answers(tile: Tile, gallery: Gallery, count: int, run_dir: Path, *, trec: bool) -> None:
@@ -264,9 +299,13 @@ def _encode(
     return Gallery(image, caption, owners, texts, module.alignment.compute(), module.recall.is_part)
 
 
-def _record(results: Sequence[RetrievalResult], alignment: dict[str, float]) -> dict[str, Any]:
+def _record(
+    results: Sequence[RetrievalResult], alignment: dict[str, float], chosen: ChosenQueries | None
+) -> dict[str, Any]:
     record = results[0].to_dict()
     record["protocols"] = {result.protocol: result.to_dict() for result in results}
-    if alignment:
+    if chosen is not None:
+        record["subset"] = chosen.record
+    elif alignment:  # of the whole split
         record["alignment"] = alignment
     return record

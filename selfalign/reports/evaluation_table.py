@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.reports.columns import columns
+from selfalign.runs.results import trained_elsewhere
 
 if TYPE_CHECKING:
     from selfalign.metrics.protocols import DirectionResult, RetrievalResult
@@ -26,6 +27,14 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
         ]
         for number, fold in enumerate(result.folds, start=1):
             lines.append(f"  fold {number}: {_recalls(fold.i2t)} · {_recalls(fold.t2i)} · rsum {fold.rsum:.1f}")
+    if (subset := record.get("subset")) is not None and results:
+        ranks = results[0].ranks
+        lines.append(
+            f"subset {subset['file']}: {len(ranks.i2t):,} images and {len(ranks.t2i):,} captions are the queries, "
+            + ("ranked in the whole split" if subset["gallery"] == "whole" else "and all that they are ranked in")
+        )
+    if trained := trained_elsewhere(record):
+        lines.append(f"trained on other data: {', '.join(trained)}")
     if (alignment := record.get("alignment")) is not None:
         lines.append(
             f"alignment {alignment['accuracy']:.1f} % of {alignment['words']:,} object words choose a region on "

@@ -40,6 +40,7 @@ class FieldRow:
         interactive: it compares pairs by a network: no two towers.
         independence_known: whether it is known to embed images and captions independently, or known not to.
         yours: a run.
+        trained_on: folders of other data than the evaluated ones.
     """
 
     model: str
@@ -52,11 +53,14 @@ class FieldRow:
     interactive: bool
     independence_known: bool
     yours: bool = False
+    trained_on: tuple[str, ...] = ()
 
     @property
     def remarks(self) -> str:
         """What a comparison has to know besides."""
         found = ["yours"] if self.yours else []
+        if self.trained_on:
+            found.append(f"trained on {', '.join(self.trained_on)}")
         if self.interactive:
             found.append("interactive")
         if not self.independence_known:
@@ -96,6 +100,7 @@ def rows_of_runs(table: Published, runs: Sequence[Run]) -> tuple[FieldRow, ...]:
                 interactive=False,
                 independence_known=True,
                 yours=True,
+                trained_on=run.trained_on,
             )
         )
     return tuple(found)

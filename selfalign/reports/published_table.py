@@ -50,6 +50,8 @@ class PublishedSet:
             return False
         if self.queries is not None:
             return run.queries == self.queries
+        if run.trained_on:  # the folder's name, by which the set is known here, is that of the training data
+            return False
         counts = (len(run.captions_per_image), int(run.captions_per_image.sum()))
         roots = {Path(str(model.get("data", {}).get("root"))).name for model in run.models}
         return (run.split, *counts) == (self.split, self.images, self.captions) and roots == {self.root}

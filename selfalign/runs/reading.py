@@ -14,7 +14,15 @@ from selfalign.files.plain_values import read_json
 from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.runs.jobs import read_jobs
 from selfalign.runs.ranks_file import NAME, ProtocolRanks, QueryRanks, read_ranks
-from selfalign.runs.results import DIRECTIONS, RECALLS, RESULTS, checked_results, figures_of
+from selfalign.runs.results import (
+    DIRECTIONS,
+    RECALLS,
+    RESULTS,
+    checked_results,
+    figures_of,
+    shown_split,
+    trained_elsewhere,
+)
 from selfalign.settings import TrainingRun, checked
 
 RSUM = "rsum"
@@ -47,11 +55,12 @@ class Run:
         folder: of train.py's or eval.py's run.
         models: the configurations that the models were trained with; more than one of an ensemble.
         padding: that of the evaluation.
-        split: the evaluated one.
+        split: the evaluated one, and the part of it that counted.
         commit: of the code that evaluated; ``None`` where it was not known.
         queries: fingerprint of captions and their images.
         captions_per_image: (N,) int64.
         protocols: by name, in the order of the evaluation.
+        trained_on: folders of training data that are called otherwise than the evaluated one.
     """
 
     folder: Path
@@ -62,6 +71,7 @@ class Run:
     queries: str
     captions_per_image: np.ndarray
     protocols: Mapping[str, Measured]
+    trained_on: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> tuple[Any, ...]:
@@ -122,7 +132,7 @@ def read_run(folder: Path) -> Run:
             name: {figure: float(value) for figure, value in figures_of(result).items() if figure in known}
             for name, result in record["protocols"].items()
         }
-        padding, split = str(record["padding"]), str(record["split"])
+        padding, split, elsewhere = str(record["padding"]), shown_split(record), tuple(trained_elsewhere(record))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"results {folder / 'results.json'}: damaged ({type(error).__name__}: {error})") from error
     if not models:
@@ -143,6 +153,7 @@ def read_run(folder: Path) -> Run:
         ranks.queries,
         np.bincount(ranks.image_of_caption),
         measured,
+        elsewhere,
     )
 
 

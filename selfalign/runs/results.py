@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,22 @@ def figures_of(result: dict[str, Any]) -> dict[str, float]:
     """Every figure of one protocol by one name: ``i2t_r1`` … and ``rsum``."""
     found = {f"{side}_{name}": value for side in DIRECTIONS for name, value in result[side].items()}
     return found | {"rsum": result["rsum"]}
+
+
+def shown_split(record: Mapping[str, Any]) -> str:
+    """The evaluated split in words, with the part of it that counted."""
+    subset = record.get("subset")
+    if subset is None:
+        return str(record["split"])
+    where = "in the whole split" if subset["gallery"] == "whole" else "among themselves"
+    return f"{record['split']}, subset {subset['file']} ranked {where}"
+
+
+def trained_elsewhere(record: Mapping[str, Any]) -> list[str]:
+    """The folders that models were trained on, where they are called otherwise than the evaluated one."""
+    evaluated = Path(str(record.get("data_root", ""))).name
+    roots = [Path(str(model["data"]["root"])).name for model in record.get("models", ())]
+    return list(dict.fromkeys(root for root in roots if evaluated and root != evaluated))
 
 
 def is_finished(folder: Path) -> bool:

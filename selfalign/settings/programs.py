@@ -66,6 +66,21 @@ class TrainingRun:
 
 
 @dataclass(frozen=True)
+class Subset:
+    """A part of the split whose queries count."""
+
+    file: str | None = setting(None, path=True, doc="one id a line; null: the whole split")
+    of: Literal["ids", "names", "images", "caption_ids", "captions"] = setting(
+        "ids",
+        doc="what the ids are: of images as in {split}_ids.txt, their names in {split}_images.txt, rows of images from "
+        "0, of captions as in {split}_capids.txt, or lines of captions from 0",
+    )
+    gallery: Literal["whole", "subset"] = setting(
+        "whole", doc="what they are ranked in: the whole split, or the images and captions of the subset"
+    )
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """eval.py's settings."""
 
@@ -81,6 +96,7 @@ class Evaluation:
     save_embeddings: bool = setting(False, doc="embeddings.safetensors beside results.json")
     save_answers: int = setting(0, at_least=0, doc="first answers of every query that answers.npz keeps; 0: none")
     trec: bool = setting(False, doc="the kept answers as TREC's run and qrels files too")
+    subset: Subset = group(doc="figures of a part of the split")
     padding: Padding | None = setting(None, doc="null: as trained")
     data: Data = group(partial=True, doc="null: as trained")
     strategy: Strategy = group(doc="devices")

@@ -73,7 +73,7 @@ def read_phrases(folder: Path, split: Split, tokenizer: CaptionTokenizer) -> Phr
     if split.files.images is None:
         place = split.files.root / f"{split.files.split}_images.txt"
         raise UserError(f"entities: nothing tells the photographs' names; add {place}, one file name an image")
-    photos, owners = Photos(split.files, None), _owners(split)
+    photos = Photos(split.files, None)
     positions = split.positions or open_positions(split.files, split.features, split.box_unit)
     _, sizes = positions.raw(np.arange(split.images))
     found: list[Phrase] = []
@@ -82,7 +82,7 @@ def read_phrases(folder: Path, split: Split, tokenizer: CaptionTokenizer) -> Phr
         name = Path(photos.name(image)).stem
         sentences = {_plain("".join(one.words)): one for one in read_sentences(folder / _SENTENCES / f"{name}.txt")}
         boxes = read_annotations(folder / _ANNOTATIONS / f"{name}.xml")
-        for caption in np.flatnonzero(owners == image).tolist():
+        for caption in np.flatnonzero(split.image_of_caption == image).tolist():
             words = tokenizer.words(split.texts[caption])
             sentence = sentences.get(_plain("".join(split.texts[caption].split())))
             if sentence is None or _plain("".join(words)) != _plain("".join(sentence.words)):
@@ -92,11 +92,6 @@ def read_phrases(folder: Path, split: Split, tokenizer: CaptionTokenizer) -> Phr
     if not found:
         raise UserError(f"entities {folder}: no phrase of split {split.files.split} has a box; {_told(left_out)}")
     return Phrases(tuple(found), left_out)
-
-
-def _owners(split: Split) -> np.ndarray:
-    """(M,) the image of each caption, as batches tell it."""
-    return split.caption_batch(np.arange(len(split.captions))).image_ids.numpy()
 
 
 def _of_caption(

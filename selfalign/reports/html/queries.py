@@ -11,6 +11,8 @@ import numpy as np
 
 from selfalign.data.layout import find_split
 from selfalign.data.photographs import Photos
+from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.subset import from_ranges
 from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError
 from selfalign.runs.ranks_file import QueryRanks, fingerprint
@@ -66,15 +68,38 @@ def find_queries(
     try:
         split, settings = str(record["split"]), record["models"][0]["data"]
         root = Path(record["data_root"]) if data is None else data
-        kept = settings.get("images") if data is None else None
+        same = data is None and Path(str(settings["root"])) == Path(str(record["data_root"]))
+        kept = settings.get("images") if same else None  # photographs of other data may have the same names
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"the record of the evaluation names no data ({type(error).__name__})") from error
     files = find_split(root, split)
-    texts, owners = read_captions(files.captions), ranks.image_of_caption
-    texts = texts[: len(owners)]  # captions may have been limited to the first ones
-    if len(texts) != len(owners) or fingerprint(texts, owners.tolist()) != ranks.queries:
+    texts = read_captions(files.captions)
+    owners, whole = _owners(len(texts)), ""
+    if (subset := record.get("subset")) is not None:
+        if subset.get("gallery") == "whole":
+            whole = fingerprint(texts, owners.tolist())
+        texts, owners = _chosen(subset, texts, owners)
+    count = len(ranks.image_of_caption)
+    texts, owners = texts[:count], owners[:count]  # captions may have been limited to the first ones
+    rows, places = np.unique(owners, return_inverse=True)
+    in_subset = subset is not None and not whole  # where images are counted anew
+    known = fingerprint(texts, (places if in_subset else owners).tolist(), whole)
+    if len(texts) != count or known != ranks.queries:
         raise UserError(f"{root}: the captions of split {split} are not those that were evaluated")
-    return Queries(texts, owners, _photographs(files, images, kept), np.arange(int(owners.max()) + 1), root)
+    return Queries(texts, places, _photographs(files, images, kept), rows, root)
+
+
+def _owners(captions: int) -> np.ndarray:
+    """(M,) row of the image of each caption."""
+    return np.arange(captions) // CAPTIONS_PER_IMAGE
+
+
+def _chosen(subset: Any, texts: list[str], owners: np.ndarray) -> tuple[list[str], np.ndarray]:
+    try:
+        rows = from_ranges(str(subset["captions"]), len(texts))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"the record of the evaluation names no subset of these captions ({error})") from error
+    return [texts[row] for row in rows.tolist()], owners[rows]
 
 
 def _photographs(files: Any, named: Path | None, kept: Any) -> Photos | None:
