@@ -211,7 +211,7 @@ class Ranks(TensorRecord):
     """Rank from 1 of the best-placed right answer of every query; ties count against the model.
 
     Attributes:
-        i2t: (N,) int64, image queries among all captions.
+        i2t: (N,) int64, image queries among all captions: those images that have a caption, in order.
         t2i: (M,) int64, caption queries among all images.
     """
 

@@ -14,7 +14,8 @@ from selfalign.data.checks.findings import require
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import open_positions
 from selfalign.data.layout import find_split
-from selfalign.data.regions.features import RegionFeatures, box_positions
+from selfalign.data.ownership import open_features
+from selfalign.data.regions.features import box_positions
 from selfalign.data.text.captions import caption_lines
 from selfalign.errors import UserError
 from selfalign.structures import ImageBatch
@@ -49,7 +50,7 @@ def images_on_disk(root: Path, split: str, *, boxes: bool, box_unit: str = "pixe
     """
     files = find_split(root, split, captions=False)
     captions = sum(1 for _ in caption_lines(files.captions)) if files.captions.exists() else None
-    features = RegionFeatures(files.features, captions)
+    features = open_features(files, captions).features
     positions = open_positions(files, features, box_unit) if boxes else None
     require(split_findings(files, None, features, positions), lambda line: None)
 

@@ -17,6 +17,7 @@ _NAMES = {
     "boxes": ("boxes.npy", "bbx.npy", "bboxes.npy"),
     "sizes": ("img_sizes.npy", "sizes.npy", "img_size.npy"),
     "ids": ("ids.txt",),
+    "row_ids": ("image_ids.txt",),
     "caption_ids": ("capids.txt",),
     "images": ("images.txt",),
     "alignments": ("alignments.npy",),
@@ -34,7 +35,8 @@ class SplitFiles:
         captions: one caption a line.
         boxes: (N, R, 4), x1 y1 x2 y2 in pixels.
         sizes: (N, 2), width and height in pixels.
-        ids: image number of every caption.
+        ids: id of the image of every caption, or of every image.
+        row_ids: id of the image in every row of the features.
         caption_ids: number of every caption in its data set.
         images: picture file name of every image.
         alignments: (K, 6), caption, word, true box; built-in data only.
@@ -49,6 +51,7 @@ class SplitFiles:
     images: Path | None
     alignments: Path | None
     caption_ids: Path | None = None
+    row_ids: Path | None = None
 
     @property
     def root(self) -> Path:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from selfalign.data.layout import find_split
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.ownership import open_features
+from selfalign.data.regions.features import BoxPositions
 from selfalign.errors import UserError
 from selfalign.gallery.index import Index
 from selfalign.retriever import Retriever
@@ -57,7 +58,7 @@ class CloserLook:
         files = find_split(root, record.split, captions=False)
         self._boxes = None
         if files.boxes is not None and files.sizes is not None:
-            features = RegionFeatures(files.features, record.captions or None)
+            features = open_features(files, record.captions or None).features
             self._boxes = BoxPositions(files.boxes, files.sizes, features, record.box_unit)
 
     def words(self, row: int, sentence: str) -> tuple[PlacedWord, ...] | None:

@@ -37,7 +37,7 @@ def test_the_layout_is_what_check_and_training_read(
     run(photos, out, model, "--captions", str(tmp_path / "captions.txt"))
     files = find_split(out, "train")
     texts = read_captions(files.captions)
-    features = RegionFeatures(files.features, len(texts))
+    features = RegionFeatures(files.features)
     positions = open_positions(files, features, "pixels")
     findings = list(split_findings(files, texts, features, positions, full=True))
     assert {finding.level for finding in findings} == {"ok"}, findings

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from selfalign.data.checks.array_checks import box_findings, feature_findings
 from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.text import caption_findings, id_findings, image_name_findings
@@ -19,6 +21,7 @@ def split_findings(
     texts: Sequence[str] | None,
     features: RegionFeatures | None,
     positions: BoxPositions | None,
+    owners: np.ndarray | None = None,
     *,
     full: bool = False,
 ) -> Iterator[Finding]:
@@ -29,6 +32,7 @@ def split_findings(
         texts: its captions.
         features: of its images.
         positions: of their boxes, for models that read them.
+        owners: (M,) image of each caption.
         full: read every value.
     """
     name = files.split
@@ -37,9 +41,9 @@ def split_findings(
         if positions is not None:
             yield from box_findings(name, positions, features.images)
     if texts is not None:
-        yield from caption_findings(name, files.captions, texts)
+        yield from caption_findings(name, files.captions, texts, owners)
     if features is not None and files.ids is not None:
-        yield from id_findings(name, files.ids, features.images)
+        yield from id_findings(files, owners, features.images)
     if files.images is not None:
         yield from image_name_findings(name, files.images)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 
+from selfalign.data.image_ids import CAPTIONS_PER_IMAGE
 from selfalign.data.regions.disk_array import DiskArray
 from selfalign.errors import UserError, shown
 
-CAPTIONS_PER_IMAGE = 5
 BOX_UNITS = ("pixels", "fractions")
 _MOST_VALUES = 2**22
 """Of an image; 36 regions of 2,048 are 73,728."""
@@ -22,32 +23,27 @@ class RegionFeatures:
 
     Args:
         path: (N, R, F) float16, float32 or float64 ``.npy``.
-        captions: M; a file with as many rows as captions repeats every image five times, and every fifth row is read.
-            ``None`` for images without captions, one a row.
 
     Raises:
-        UserError: if the file is unreadable or does not hold one image for five captions.
+        UserError: if the file is unreadable.
     """
 
-    def __init__(self, path: Path, captions: int | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._array = DiskArray(path, 3, "features")
         rows, self.regions, self.width = self._array.shape
         if self.regions * self.width > _MOST_VALUES:
             raise UserError(
                 f"features {path}: {self.regions:,} regions of {self.width:,} an image; no features are that large"
             )
-        captions = CAPTIONS_PER_IMAGE * rows if captions is None else captions
-        repeated = rows == captions and captions % CAPTIONS_PER_IMAGE == 0
-        self._step = CAPTIONS_PER_IMAGE if repeated else 1
-        if not repeated and captions != CAPTIONS_PER_IMAGE * rows:
-            reason = "the two files are of different data sets or cut"
-            if captions % rows == 0:
-                reason = f"{captions // rows} an image, where five are expected"
-            raise UserError(
-                f"features {path}: {rows} images need {CAPTIONS_PER_IMAGE * rows} captions "
-                f"({CAPTIONS_PER_IMAGE} each), got {captions}; {reason}"
-            )
-        self.images = rows // self._step
+        self._step = 1
+        self.images = rows
+
+    def repeated(self, times: int) -> RegionFeatures:
+        """The same file read as one that repeats every image so many times: every so manieth row is an image."""
+        found = copy(self)
+        found._step = times
+        found.images = self.images // times
+        return found
 
     @property
     def path(self) -> Path:
