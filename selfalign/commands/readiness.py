@@ -13,7 +13,7 @@ from selfalign.data.checks.rules import word_findings
 from selfalign.data.datamodule import require_three_splits
 from selfalign.data.dataset import AlignmentDataset, open_split
 from selfalign.data.photographs import Photos
-from selfalign.data.regions.features import require_box_unit
+from selfalign.data.regions.positions import require_box_unit
 from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.engine.building import Config, build_data, build_tokenizer

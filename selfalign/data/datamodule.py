@@ -24,7 +24,7 @@ from selfalign.data.dataset import (
     open_split,
 )
 from selfalign.data.loader_process import LoadedElsewhere, lacking_shared_memory, leave_stopping_to_the_run
-from selfalign.data.regions.features import require_box_unit
+from selfalign.data.regions.positions import require_box_unit
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
@@ -57,7 +57,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: keep the features of the training split on the device.
         by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
-        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image.
+        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image, or a grid in their place, as ``7x7``.
         report: told in one line what takes time.
 
     Raises:
@@ -129,7 +129,7 @@ class RetrievalDataModule(pl.LightningDataModule):
             share = unknown_share(split.captions, self.tokenizer.unknown_id)
             self._report(
                 f"{name}: {split.images:,} images, {len(split.captions):,} captions, "
-                f"{split.features.regions} regions of {split.features.width}, {share:.2%} unknown words"
+                f"{split.features.numbers} regions of {split.features.width}, {share:.2%} unknown words"
             )
             if split.images_without_caption:
                 self._report(

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from selfalign.data.layout import SplitFiles, find_split
 from selfalign.data.ownership import open_features
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import Positions, open_positions
 from selfalign.data.text.captions import TokenizedCaptions, read_captions
 from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
@@ -46,7 +47,7 @@ class Split:
 
     files: SplitFiles
     features: RegionFeatures
-    positions: BoxPositions | None
+    positions: Positions | None
     texts: list[str]
     captions: TokenizedCaptions
     image_of_caption: np.ndarray
@@ -72,6 +73,7 @@ class Split:
             torch.from_numpy(values),
             None if self.positions is None else torch.from_numpy(self.positions.rows(images)),
             torch.from_numpy(images),
+            None if (mask := self.features.mask(images)) is None else torch.from_numpy(mask),
         )
 
     def caption_batch(self, captions: np.ndarray, width: int | None = None) -> CaptionBatch:
@@ -130,26 +132,6 @@ def open_split(
         box_unit=box_unit,
         is_whole=is_whole,
     )
-
-
-def open_positions(files: SplitFiles, features: RegionFeatures, box_unit: str = "pixels") -> BoxPositions:
-    """Where the regions of a split are.
-
-    Args:
-        files: of the split.
-        features: of its images.
-        box_unit: of the boxes on disk.
-
-    Raises:
-        UserError: if a file is missing or does not fit the features.
-    """
-    if files.boxes is None or files.sizes is None:
-        missing = "boxes.npy" if files.boxes is None else "img_sizes.npy"
-        raise UserError(
-            f"data folder {files.root}: {files.split}_{missing} is missing, which this backbone needs; "
-            "add it, or use a backbone that reads no boxes, as backbone=vsrn"
-        )
-    return BoxPositions(files.boxes, files.sizes, features, box_unit)
 
 
 class BatchedDataset(Dataset):
@@ -245,7 +227,7 @@ class AlignmentDataset(BatchedDataset):
         files = split.files
         if files.alignments is None or files.boxes is None or files.sizes is None:
             raise ValueError(f"split: expected alignments, boxes and sizes in {files.root}, got a split without")
-        self._boxes = BoxPositions(files.boxes, files.sizes, split.features, split.box_unit)
+        self._boxes = open_positions(files, split.features, split.box_unit)
         rows = DiskArray(files.alignments, 2, "alignments")
         if rows.shape[1] != 6:
             raise UserError(f"alignments {files.alignments}: expected shape (K, 6), got {rows.shape}")
@@ -265,7 +247,9 @@ class AlignmentDataset(BatchedDataset):
 
     def __getitems__(self, indices: Sequence[int]) -> AlignmentBatch:
         captions = np.asarray([self._captions[index] for index in indices], np.int64)
-        boxes, _ = self._boxes.raw(self.split.image_of_caption[captions])
+        images = self.split.image_of_caption[captions]
+        boxes, _ = self._boxes.raw(images)
+        mask = self._boxes.mask(images)
         pairs = self.split.pair_batch(captions)
         rows, words, phrases, correct, centred = [], [], [], [], []
         for row, caption in enumerate(captions.tolist()):
@@ -277,8 +261,9 @@ class AlignmentDataset(BatchedDataset):
                 phrases.append(phrase)
                 true = np.stack(true_boxes)
                 shares = box_overlaps(torch.from_numpy(boxes[row]), torch.from_numpy(true))
-                correct.append((shares.amax(dim=1) >= _OVERLAP).numpy())
-                centred.append(np.asarray(centres_in(boxes[row], true).any(axis=1)))
+                real = True if mask is None else mask[row]
+                correct.append((shares.amax(dim=1) >= _OVERLAP).numpy() & real)
+                centred.append(np.asarray(centres_in(boxes[row], true).any(axis=1)) & real)
         return AlignmentBatch(
             pairs, torch.tensor(rows), torch.tensor(words), _stack(phrases), _stack(correct), _stack(centred)
         )

@@ -18,6 +18,8 @@ _NAMES = {
     "sizes": ("img_sizes.npy", "sizes.npy", "img_size.npy"),
     "ids": ("ids.txt",),
     "row_ids": ("image_ids.txt",),
+    "counts": ("num_regions.npy",),
+    "offsets": ("offsets.npy",),
     "caption_ids": ("capids.txt",),
     "images": ("images.txt",),
     "alignments": ("alignments.npy",),
@@ -37,6 +39,8 @@ class SplitFiles:
         sizes: (N, 2), width and height in pixels.
         ids: id of the image of every caption, or of every image.
         row_ids: id of the image in every row of the features.
+        counts: (N,) regions that are real.
+        offsets: (N + 1,) where each image begins, where the regions stand one after the other.
         caption_ids: number of every caption in its data set.
         images: picture file name of every image.
         alignments: (K, 6), caption, word, true box; built-in data only.
@@ -52,6 +56,8 @@ class SplitFiles:
     alignments: Path | None
     caption_ids: Path | None = None
     row_ids: Path | None = None
+    counts: Path | None = None
+    offsets: Path | None = None
 
     @property
     def root(self) -> Path:

@@ -43,7 +43,7 @@ def open_features(files: SplitFiles, captions: int | None) -> OwnedFeatures:
     Raises:
         UserError: if a file is broken, or nothing says which image a caption describes.
     """
-    features = RegionFeatures(files.features)
+    features = RegionFeatures(files.features, files.counts, files.offsets)
     if captions is None:
         return OwnedFeatures(features, np.empty(0, np.int64))
     ids = None if files.ids is None else read_ids(files.ids)

@@ -191,7 +191,8 @@ def _begun(folder: Path, work: IndexRecord) -> dict[str, FileRecord] | None:
 
 
 def _stamps(files: SplitFiles) -> dict[str, list[int]]:
-    used = (files.features, files.captions, files.boxes, files.sizes, files.images, files.ids, files.row_ids)
+    told = (files.images, files.ids, files.row_ids, files.counts, files.offsets)
+    used = (files.features, files.captions, files.boxes, files.sizes, *told)
     stamps = {path.name: path.stat() for path in used if path is not None and path.exists()}
     return {name: [stamp.st_size, stamp.st_mtime_ns] for name, stamp in stamps.items()}
 

@@ -12,7 +12,8 @@ from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import open_split
 from selfalign.data.layout import find_split
 from selfalign.data.ownership import open_features
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import BoxPositions
 from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError

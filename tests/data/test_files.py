@@ -96,11 +96,18 @@ BROKEN = {
     "empty captions": (lambda root: (root / "train_caps.txt").write_bytes(b""), "the file is empty"),
     "truncated features": (lambda root: cut(root / "train_ims.npy", 500), "truncated"),
     "no npy file": (lambda root: (root / "train_ims.npy").write_bytes(b"PK\x03\x04 no"), "not a readable .npy"),
-    "features of two axes": (lambda root: np.save(root / "train_ims.npy", np.ones((12, 4), np.float32)), "3 axes"),
+    "features of four axes": (
+        lambda root: np.save(root / "train_ims.npy", np.ones((12, 4, 1, 1), np.float32)),
+        "2 or 3 axes",
+    ),
+    "one vector an image with boxes of four": (
+        lambda root: np.save(root / "train_ims.npy", np.ones((12, 4), np.float32)),
+        "expected shape \\(12, 1, 4\\) as the features have",
+    ),
     "integer features": (lambda root: np.save(root / "train_ims.npy", np.ones((12, 4, 10), int)), "type int64"),
     "object features": (
         lambda root: np.save(root / "train_ims.npy", np.full((12, 4, 10), None), allow_pickle=True),
-        "type object",
+        "type object; images of different numbers of regions are padded",
     ),
     "NaN": (lambda root: edit(root / "train_ims.npy", put(3, 2, 1, np.nan)), "image 3, region 2, column 1 is nan"),
     "infinity": (

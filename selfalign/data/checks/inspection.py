@@ -15,7 +15,8 @@ from selfalign.data.checks.rules import split_findings
 from selfalign.data.layout import SplitFiles, find_split, require_distinct_files
 from selfalign.data.ownership import open_features
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import Positions, positions_at_hand
 from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.data.text.captions import caption_lines, refused_caption
 from selfalign.errors import UserError
@@ -42,7 +43,7 @@ class InspectedSplit:
     files: SplitFiles | None = None
     texts: list[str] | None = None
     features: RegionFeatures | None = None
-    positions: BoxPositions | None = None
+    positions: Positions | None = None
     owners: np.ndarray | None = None
 
 
@@ -82,7 +83,7 @@ class Inspection:
         split.texts = texts = self.add(f"{name} captions", lambda: _captions(files.captions))
         if texts is None:
             # Without captions the number of images is unknown, but the header can still be read.
-            self.add(f"{name} features", lambda: DiskArray(files.features, 3, "features"))
+            self.add(f"{name} features", lambda: DiskArray(files.features, (2, 3), "features"))
             return
         owned = self.add(f"{name} features", lambda: open_features(files, len(texts)))
         if owned is not None:
@@ -99,16 +100,16 @@ class Inspection:
                 finding = replace(finding, level="warning", text=f"{finding.text}; backbone=vsrn reads no boxes")
         self.findings.append(finding)
 
-    def _positions(self, files: SplitFiles, features: RegionFeatures) -> BoxPositions | None:
-        boxes, sizes = files.boxes, files.sizes
-        if boxes is not None and sizes is not None:
-            try:
-                return BoxPositions(boxes, sizes, features, self.box_unit)
-            except UserError as error:
-                self._note(Finding("error", f"{files.split} boxes", str(error)), of_boxes=True)
-                return None
+    def _positions(self, files: SplitFiles, features: RegionFeatures) -> Positions | None:
+        try:
+            found = positions_at_hand(files, features, self.box_unit)
+        except UserError as error:
+            self._note(Finding("error", f"{files.split} boxes", str(error)), of_boxes=True)
+            return None
+        if found is not None:
+            return found
         self.wrong_boxes += 1
-        missing = f"{files.split}_{'boxes' if boxes is None else 'img_sizes'}.npy"
+        missing = f"{files.split}_{'boxes' if files.boxes is None else 'img_sizes'}.npy"
         if self.boxes:
             text = f"data folder {self.root}: {missing} is missing, which this backbone needs"
             self.findings.append(Finding("error", f"{files.split} boxes", text))

@@ -105,7 +105,8 @@ def _width_findings(splits: Sequence[Contents]) -> Iterator[Finding]:
     opened = [split.features for split in splits if split.features is not None]
     for features in opened[1:]:
         first = opened[0]
-        if (features.regions, features.width) != (first.regions, first.width):
+        as_many = features.regions == first.regions or features.vary or first.vary
+        if features.width != first.width or not as_many:
             yield Finding(
                 "error",
                 "all features",

@@ -11,7 +11,8 @@ from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.text import caption_findings, id_findings, image_name_findings
 from selfalign.data.checks.tokens import token_findings
 from selfalign.data.layout import SplitFiles
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import BoxPositions, Positions
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.tokenizers import CaptionTokenizer
 
@@ -20,7 +21,7 @@ def split_findings(
     files: SplitFiles,
     texts: Sequence[str] | None,
     features: RegionFeatures | None,
-    positions: BoxPositions | None,
+    positions: Positions | None,
     owners: np.ndarray | None = None,
     *,
     full: bool = False,
@@ -38,7 +39,7 @@ def split_findings(
     name = files.split
     if features is not None:
         yield from feature_findings(name, features, full=full)
-        if positions is not None:
+        if isinstance(positions, BoxPositions):
             yield from box_findings(name, positions, features.images)
     if texts is not None:
         yield from caption_findings(name, files.captions, texts, owners)

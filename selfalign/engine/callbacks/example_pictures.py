@@ -16,12 +16,13 @@ from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.dataset import Split
 from selfalign.data.ownership import captions_of_images
 from selfalign.data.photographs import Photos
-from selfalign.data.regions.features import BoxPositions
+from selfalign.data.regions.positions import positions_at_hand
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.engine.callbacks.wandb_run import Cell, log_examples
 from selfalign.engine.word_choices import word_choices
 from selfalign.files.whole_files import whole_file
 from selfalign.functional.answers import best_answers
+from selfalign.functional.masking import among_real
 from selfalign.functional.ranks import Tile, embedding_tile
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.reports.pictures.retrieval_sheet import (
@@ -134,7 +135,8 @@ class ExamplePictures(pl.Callback):
         return ImageQuery(self._shown(split, image), answers, right_answer, int(found.rank))
 
     def _word_choices(self, split: Split, device: torch.device) -> list[WordChoices]:
-        if split.files.boxes is None or split.files.sizes is None:
+        positions = split.positions or positions_at_hand(split.files, split.features, split.box_unit)
+        if positions is None:
             return []
         photos = [self.photos.read(image) for image in split.image_of_caption[self.captions].tolist()]
         if all(photo is None for photo in photos):
@@ -145,10 +147,7 @@ class ExamplePictures(pl.Callback):
         if words is None:
             return []
         regions = self.backbone.encode_images(batch.images).concepts
-        similarity = (words @ regions.mT).float().cpu()  # (B, W, R)
-        positions = split.positions or BoxPositions(
-            split.files.boxes, split.files.sizes, split.features, split.box_unit
-        )
+        similarity = among_real((words @ regions.mT).float(), batch.images.mask).cpu()  # (B, W, R)
         boxes, sizes = positions.raw(split.image_of_caption[rows])
         shares = boxes / np.tile(sizes, 2)[:, None]  # (B, R, 4)
         return [
