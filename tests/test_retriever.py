@@ -157,7 +157,7 @@ def test_embeddings_of_another_model_are_refused(folder: Path) -> None:
         (lambda model: model.encode_captions("one string"), "expected a list of strings"),
         (lambda model: model.encode_captions([]), "at least one"),
         (lambda model: model.encode_captions(["a dog", "  "]), "none of them empty"),
-        (lambda model: model.encode_images(np.zeros((2, 3), np.float32), boxes=0, sizes=0), r"\(N, R, F\)"),
+        (lambda model: model.encode_images(np.zeros(3, np.float32), boxes=0, sizes=0), r"\(N, R, F\)"),
         (lambda model: model.encode_images(np.zeros((2, 3, 7), np.float32)), "boxes="),
         (lambda model: model.encode_images("no/such/folder"), "no/such/folder"),
         (lambda model: selfalign.load("no/such.ckpt"), "no/such.ckpt"),

@@ -78,7 +78,7 @@ def images_in_memory(
     features = np.asarray(images)
     features = features[:, None] if features.ndim == 2 else features
     if features.ndim != 3 or not features.size or features.dtype.kind != "f":
-        raise UserError(f"images: expected floats (N, R, F), got {features.dtype} of shape {features.shape}")
+        raise UserError(f"images: expected floats (N, R, F) or (N, F), got {features.dtype} of shape {features.shape}")
     if not np.isfinite(features).all():
         raise UserError("images: some values are not finite")
     mask = None if num_regions is None else _real(np.asarray(num_regions), features.shape)
