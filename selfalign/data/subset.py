@@ -10,6 +10,7 @@ import numpy as np
 
 from selfalign.data.image_ids import read_image_ids
 from selfalign.data.layout import SplitFiles
+from selfalign.data.ownership import gallery_ids
 from selfalign.errors import UserError, shown
 from selfalign.files.regular_files import read_regular
 
@@ -24,7 +25,7 @@ _WHAT = {
 }
 
 
-def read_subset(path: Path, of: str, files: SplitFiles, image_of_caption: np.ndarray) -> np.ndarray:
+def read_subset(path: Path, of: str, files: SplitFiles, image_of_caption: np.ndarray, images: int) -> np.ndarray:
     """(S,) int64 the captions of a subset, in the order of the split; an image brings all of its captions.
 
     Args:
@@ -32,12 +33,13 @@ def read_subset(path: Path, of: str, files: SplitFiles, image_of_caption: np.nda
         of: what the ids are of: ``ids``, ``names`` or rows of ``images``, ``caption_ids`` or rows of ``captions``.
         files: of the split.
         image_of_caption: (M,) of the whole split.
+        images: N of it.
 
     Raises:
         UserError: if the file has no id, one that the split has not, or one twice.
     """
     lines = _lines(path)
-    rows = _rows(of, files, image_of_caption)
+    rows = _rows(of, files, image_of_caption, images)
     chosen: set[int] = set()
     for number, line in enumerate(lines, start=1):
         found = rows.get(line)
@@ -72,17 +74,21 @@ def _lines(path: Path) -> list[str]:
     return lines
 
 
-def _rows(of: str, files: SplitFiles, image_of_caption: np.ndarray) -> Mapping[str, int]:
+def _rows(of: str, files: SplitFiles, image_of_caption: np.ndarray, images: int) -> Mapping[str, int]:
     """Rows of the images or captions of a split by what the file calls them."""
-    images = int(image_of_caption.max()) + 1
     if of in ("images", "captions"):
         return {str(row): row for row in range(images if of == "images" else len(image_of_caption))}
-    kept = {"ids": files.ids, "names": files.images, "caption_ids": files.caption_ids}[of]
+    kept = {"ids": files.row_ids or files.ids, "names": files.images, "caption_ids": files.caption_ids}[of]
     if kept is None:
         ending = {"ids": "ids", "names": "images", "caption_ids": "capids"}[of]
         missing = files.root / f"{files.split}_{ending}.txt"
         raise UserError(f"subset.of={of}: {missing} is missing, which tells them; subset.of=images counts rows from 0")
-    known = _caption_ids(kept, len(image_of_caption)) if of == "caption_ids" else read_image_ids(kept)
+    if of == "ids":
+        known = gallery_ids(files, image_of_caption, images) or []
+    else:
+        known = _caption_ids(kept, len(image_of_caption)) if of == "caption_ids" else read_image_ids(kept)
+    if of != "caption_ids" and len(known) != images:
+        raise UserError(f"subset.of={of}: {kept} tells {len(known):,} images, the split has {images:,}")
     rows: dict[str, int] = {}
     for row, name in enumerate(known):
         for key in dict.fromkeys((name, PurePosixPath(name).name)) if of == "names" else (name,):

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from selfalign.data.dataset import Split, open_positions, open_split
+from selfalign.data.dataset import Split, open_split
 from selfalign.data.entities.phrases import Phrase, read_phrases
 from selfalign.data.entities.right_regions import TRUTHS, right_regions
 from selfalign.data.photographs import Photos
+from selfalign.data.regions.positions import open_positions
 from selfalign.engine.restoring import Restored
 from selfalign.errors import UserError
 from selfalign.metrics.grounding import Joining, first_right, phrase_scores
@@ -92,8 +93,12 @@ def ground(
     similarity = _Similarities(model, split, device)
     chosen, true, places, chances, cut = [], [], [], [], 0
     for phrase in found.phrases:
-        boxes, sizes = positions.raw(np.array([phrase.image]))
-        right = right_regions(boxes[0], phrase.boxes)
+        row = np.array([phrase.image])
+        found_boxes, sizes = positions.raw(row)
+        mask = positions.mask(row)
+        real = slice(None) if mask is None else mask[0]  # padding is no region to choose
+        boxes = found_boxes[0][real]
+        right = right_regions(boxes, phrase.boxes)
         chances.append(right.mean(axis=1))
         true.append(phrase.boxes / np.tile(sizes[0], 2))
         if not phrase.tokens:
@@ -101,9 +106,9 @@ def ground(
             places.append(np.zeros(len(TRUTHS), np.int64))
             chosen.append(np.zeros(4, np.float32))
             continue
-        scores = phrase_scores(similarity.of(phrase)[list(phrase.tokens)], joining, temperature)
+        scores = phrase_scores(similarity.of(phrase)[list(phrase.tokens)][:, real], joining, temperature)
         places.append(first_right(scores, torch.from_numpy(right)).numpy())
-        chosen.append(boxes[0, int(scores.argmax())] / np.tile(sizes[0], 2))
+        chosen.append(boxes[int(scores.argmax())] / np.tile(sizes[0], 2))
     return Grounding(
         found.phrases, split, np.stack(chosen), tuple(true), np.stack(places), np.stack(chances), found.left_out, cut
     )

@@ -45,7 +45,7 @@ def chosen_queries(subset: Mapping[str, Any] | None, split: Split) -> ChosenQuer
     if subset is None or subset["file"] is None:
         return None
     path = Path(subset["file"])
-    rows = read_subset(path, subset["of"], split.files, split.image_of_caption)
+    rows = read_subset(path, subset["of"], split.files, split.image_of_caption, split.images)
     captions = torch.from_numpy(rows)
     record = {"file": path.name, "of": subset["of"], "gallery": subset["gallery"], "captions": as_ranges(rows)}
     return ChosenQueries(captions, subset["gallery"] == WHOLE, record)

@@ -27,7 +27,7 @@ def split(scan_folder: Path) -> Path:
 def read(split: Path, of: str, *lines: str) -> list[int]:
     path = split / "subset.txt"
     path.write_text("\n".join(lines) + "\n")
-    return read_subset(path, of, find_split(split, "test"), OWNERS).tolist()
+    return read_subset(path, of, find_split(split, "test"), OWNERS, 8).tolist()
 
 
 def test_images_bring_their_captions_and_captions_come_alone(split: Path) -> None:

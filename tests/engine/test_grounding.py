@@ -134,6 +134,20 @@ def test_every_figure_of_ten_images_by_hand(ten: Path, joining: Any) -> None:
     assert 50 <= low < 75 < high <= 100
 
 
+def test_padding_is_no_region_to_choose(ten: Path) -> None:
+    data = ten / "data"
+    features, boxes = np.load(data / "test_ims.npy"), np.load(data / "test_boxes.npy")
+    loud = np.full((10, 1, 12), 5, np.float32)  # whatever a word says, this answers best
+    np.save(data / "test_ims.npy", np.concatenate([features, loud], axis=1))
+    np.save(data / "test_boxes.npy", np.concatenate([boxes, np.tile(np.float32([0, 0, 1, 1]), (10, 1, 1))], axis=1))
+    np.save(data / "test_num_regions.npy", np.array([12] * 9 + [13]))  # real in the last image only
+    figures = figures_of(ground(fake(), ten / "entities", data, "test"))
+    people, animals = (figures[kind].figures for kind in ("people", "animals"))
+    assert [people[f"{name}_any"] for name in ("r1", "r5", "r10")] == pytest.approx([10, 50, 90])
+    assert animals["r1_any"] == pytest.approx(90)
+    assert people["chance_any"] == pytest.approx(100 * (9 / 12 + 1 / 13) / 10)
+
+
 def test_equal_scores_count_against_the_model(ten: Path) -> None:
     model = fake()
     model.module.backbone.first = model.module.backbone.last = -1  # no word says anything

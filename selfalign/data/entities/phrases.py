@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from selfalign.data.dataset import Split, open_positions
+from selfalign.data.dataset import Split
 from selfalign.data.entities.annotations import ImageBoxes, read_annotations
 from selfalign.data.entities.sentences import NOT_VISUAL, MarkedSentence, read_sentences
 from selfalign.data.photographs import Photos
+from selfalign.data.regions.positions import open_positions
 from selfalign.data.text.little_words import is_little
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.errors import UserError

@@ -151,7 +151,6 @@ def _group(
             raise
         queries, missing = None, str(error)
     others = [compare(runs, against=against, protocol=name) for name in comparison.others]
-    owners = ranks[runs[0].folder].image_of_caption
     source = Path(str(records[0].get("data_root", ""))).name
     if queries is not None and queries.photographs is None:
         missing = "photographs: nothing tells where they are"
@@ -162,9 +161,15 @@ def _group(
         () if queries is None else tuple(_strata(queries, settings, of_runs)),
         () if queries is None else tuple(_hard_captions(queries, settings, of_runs, album)),
         () if queries is None else tuple(_hard_images(queries, settings, of_runs, album)),
-        (len(comparison.summaries[0].setting.hits[0]), len(owners)),
+        _gallery(records[0], comparison),
         missing,
     )
+
+
+def _gallery(record: Mapping[str, Any], comparison: Comparison) -> tuple[int, int]:
+    """Images and captions that ranks are among: those of one fold where there are folds."""
+    result = record["protocols"][comparison.protocol]
+    return result["images"] // comparison.folds, result["captions"] // comparison.folds
 
 
 def _alignment(
@@ -229,14 +234,16 @@ def _hard_captions(
     kept, owners = _kept(settings), queries.image_of_caption
     found = []
     for caption in hardest([one.t2i for one in ranks.values()], _CAPTIONS, owners):
-        owner = int(owners[caption])
-        first = [] if kept is None else kept.t2i[caption][:_ANSWERS].tolist()
+        owner = int(queries.rows[owners[caption]])
+        first = [] if kept is None else queries.gallery[kept.t2i[caption][:_ANSWERS]].tolist()
         found.append(
             HardQuery(
                 Shown(queries.texts[caption], None),
                 (_image(queries, owner, album, _SIDE),),
                 _ranks_of(caption, "t2i", settings, ranks),
-                tuple(_image(queries, image, album, _SMALL, right=image == owner) for image in first),
+                tuple(
+                    _image(queries, row, album, _SMALL, right=row == owner) for row in queries.gallery[first].tolist()
+                ),
             )
         )
     return found
@@ -248,10 +255,12 @@ def _hard_images(
     kept, owners = _kept(settings), queries.image_of_caption
     found = []
     for image in hardest([one.i2t for one in ranks.values()], _IMAGES, np.arange(len(queries.rows))):
-        first = [] if kept is None else kept.i2t[image][:_ANSWERS].tolist()
+        row = int(queries.rows[image])
+        place = int(np.searchsorted(queries.gallery, row))
+        first = [] if kept is None else kept.i2t[place][:_ANSWERS].tolist()
         found.append(
             HardQuery(
-                _image(queries, image, album, _SIDE),
+                _image(queries, row, album, _SIDE),
                 tuple(Shown(text, None, right=True) for text in queries.captions_of(image)),
                 _ranks_of(image, "i2t", settings, ranks),
                 tuple(Shown(queries.texts[one], None, right=int(owners[one]) == image) for one in first),
@@ -260,8 +269,7 @@ def _hard_images(
     return found
 
 
-def _image(queries: Queries, image: int, album: Album, side: int, *, right: bool = False) -> Shown:
-    row = int(queries.rows[image])
+def _image(queries: Queries, row: int, album: Album, side: int, *, right: bool = False) -> Shown:
     if queries.photographs is None:
         return Shown(f"image {row}", None, right)
     return Shown(queries.photographs.name(row), album.photograph(queries.photographs.read(row), side), right)

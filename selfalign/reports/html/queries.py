@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from selfalign.data.layout import find_split
+from selfalign.data.ownership import OwnedFeatures, open_features
 from selfalign.data.photographs import Photos
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.data.subset import from_ranges
 from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError
@@ -24,9 +24,11 @@ class Queries:
 
     Attributes:
         texts: the M captions.
-        image_of_caption: (M,) image of each.
+        image_of_caption: (M,) image of each, counted among those that are queries.
         photographs: of the images; ``None`` where nothing tells where they are.
-        rows: (N,) row in the split of each image.
+        rows: (N,) row in the split of each image that is a query.
+        gallery: (G,) row in the split of each image that is ranked.
+        regions: (N,) regions of each image that is a query; ``None`` where all have the same number.
         folder: of the data.
     """
 
@@ -34,16 +36,13 @@ class Queries:
     image_of_caption: np.ndarray
     photographs: Photos | None
     rows: np.ndarray
+    gallery: np.ndarray
+    regions: np.ndarray | None
     folder: Path
 
     def captions_of(self, image: int) -> list[str]:
         """The captions of an image."""
         return [self.texts[row] for row in np.flatnonzero(self.image_of_caption == image)]
-
-    @property
-    def regions(self) -> np.ndarray | None:
-        """(N,) regions of each image; ``None`` where all have the same number."""
-        return None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -74,7 +73,8 @@ def find_queries(
         raise UserError(f"the record of the evaluation names no data ({type(error).__name__})") from error
     files = find_split(root, split)
     texts = read_captions(files.captions)
-    owners, whole = _owners(len(texts)), ""
+    owned, whole = open_features(files, len(texts)), ""
+    owners = owned.image_of_caption
     if (subset := record.get("subset")) is not None:
         if subset.get("gallery") == "whole":
             whole = fingerprint(texts, owners.tolist())
@@ -86,12 +86,13 @@ def find_queries(
     known = fingerprint(texts, (places if in_subset else owners).tolist(), whole)
     if len(texts) != count or known != ranks.queries:
         raise UserError(f"{root}: the captions of split {split} are not those that were evaluated")
-    return Queries(texts, places, _photographs(files, images, kept), rows, root)
+    gallery = rows if in_subset else np.arange(owned.features.images)
+    return Queries(texts, places, _photographs(files, images, kept), rows, gallery, _regions(owned, rows), root)
 
 
-def _owners(captions: int) -> np.ndarray:
-    """(M,) row of the image of each caption."""
-    return np.arange(captions) // CAPTIONS_PER_IMAGE
+def _regions(owned: OwnedFeatures, rows: np.ndarray) -> np.ndarray | None:
+    mask = owned.features.mask(rows)
+    return None if mask is None else mask.sum(axis=1)
 
 
 def _chosen(subset: Any, texts: list[str], owners: np.ndarray) -> tuple[list[str], np.ndarray]:

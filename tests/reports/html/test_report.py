@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from selfalign.commands import report as command
+from selfalign.data.scenes import ensure_scenes
+from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError
 from selfalign.functional.search import Hits
 from selfalign.reports.comparison.resampling import image_weights, interval, ratio_intervals
@@ -26,6 +28,7 @@ from selfalign.runs.answers_file import ANSWERS, save_answers
 from selfalign.runs.reading import read_runs
 from selfalign.runs.typed import command_of
 from tests.reports.html.made_reports import IMAGES, full_run, hostile_data
+from tests.runs.made_runs import ranked, write_run
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,18 @@ def test_kept_answers_show_what_came_first(run: Path, data: Path, tmp_path: Path
     group = report(read_runs([kept])).groups[0]
     assert all(len(query.first) == 4 for query in (*group.captions, *group.images))
     assert report(read_runs([run])).groups[0].captions[0].first == ()
+
+
+def test_recall_by_regions_is_shown_where_their_number_varies(run: Path, data: Path, tmp_path: Path) -> None:
+    assert [one.what for one in report(read_runs([run])).groups[0].strata] == []  # too few captions for bins
+    varied = tmp_path / "varied"
+    ensure_scenes(root=varied, seed=0, train=2, dev=1, test=80, progress=lambda line: None)
+    regions = np.load(varied / "test_ims.npy").shape[1]
+    np.save(varied / "test_num_regions.npy", np.where(np.arange(80) % 2, regions, regions - 4))
+    texts = read_captions(varied / "test_caps.txt")
+    folder = write_run(tmp_path / "run", results=[ranked(1, 0.3, 80)], texts=texts, data_root=str(varied))
+    kinds = [one.what for one in report(read_runs([folder])).groups[0].strata]
+    assert kinds == ["words of the caption", "regions of the image", "regions of the image"]
 
 
 def test_the_command_writes_beside_the_run_and_ends_a_mistake_in_one_line(
