@@ -112,6 +112,15 @@ class DiskArray:
         return np.frombuffer(b"".join(parts), self.dtype).reshape(len(rows), count)
 
 
+def axes_of(path: Path, what: str) -> int:
+    """How many axes an array has, by its header.
+
+    Raises:
+        UserError: if the file is no array.
+    """
+    return len(_header(path, what)[0])
+
+
 def _require_short_header(file: BinaryIO) -> None:
     """Refuse a header that claims its length: numpy takes as much memory before it looks at it."""
     place = file.tell()
