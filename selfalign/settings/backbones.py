@@ -103,8 +103,9 @@ class VocabularySettings:
     minimum_count: int = setting(4, at_least=1, doc="how often a word occurs in the training captions")
     tokenizer: str = setting(
         "nltk_line",
-        one_of=("nltk_line", "nltk_punkt"),
-        doc="nltk_punkt splits sentences first and needs NLTK's punkt_tab data",
+        one_of=("nltk_line", "nltk_punkt", "unicode", "characters"),
+        doc="nltk_line: English; nltk_punkt: in sentences first, with NLTK's punkt_tab data; unicode: words of any "
+        "language with spaces; characters: each is a word, for languages without",
     )
 
 

@@ -1,4 +1,4 @@
-"""Captions → token ids: NLTK words for VSRN, word pieces for CAMERA."""
+"""Captions → token ids: words for VSRN, word pieces for CAMERA."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CaptionTokenizer(Protocol):
 
 
 class WordTokenizer:
-    """``<start>`` lower-cased NLTK words ``<end>``.
+    """``<start>`` lower-cased words ``<end>``.
 
     Args:
         vocabulary: words and ids, and how captions are split.
@@ -205,10 +205,16 @@ def tokenizer_from_state(state: dict[str, Any]) -> CaptionTokenizer:
     raise UserError(f"tokenizer: unknown kind {shown(state.get('kind'))}")
 
 
-def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
-    """Share of ``<unk>`` among all words."""
+def unknown_words(tokenized: TokenizedCaptions, unknown_id: int) -> tuple[int, int]:
+    """How many words are unknown, and how many there are; of word pieces, a piece counts as a word."""
     words = tokenized.tokens[tokenized.words >= 0]
-    return float(np.mean(words == unknown_id)) if len(words) else 0.0
+    return int(np.sum(words == unknown_id)), len(words)
+
+
+def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
+    """Share of unknown ones among all words."""
+    unknown, words = unknown_words(tokenized, unknown_id)
+    return unknown / words if words else 0.0
 
 
 def check_unknown_share(share: float, where: str) -> None:
