@@ -78,25 +78,26 @@ class CameraImageTower(nn.Module):
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         if batch.positions is None:
             raise ValueError("positions: expected (B, R, 6) box positions for CAMERA, got None")
-        raw = batch.regions.to(self.project.weight.dtype)
-        regions = normalize_along(self.project(raw), self.norm_axis)  # (B, R, D)
+        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        raw = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
+        regions = normalize_along(rows.put(self.project(raw)), self.norm_axis)  # (B, R, D)
         positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
-        rows = RealRows(regions.shape[:2], None)
-        attended = self.attention(rows.take(regions * positions), residual=rows.take(regions), rows=rows)  # (B·R, D)
+        attended = self.attention(rows.take(regions * positions), residual=rows.take(regions), rows=rows)  # (K, D)
         views, scores = self._views(attended, rows)
         context = self.context(attended, rows) if self.context is not None else None
         return ImageEncoding(
             embedding=ImageEmbedding(views, image_context(context)),
-            concepts=l2_normalize(regions if self.concept is None else self.concept(raw), dim=-1),
+            concepts=l2_normalize(regions if self.concept is None else rows.put(self.concept(raw)), dim=-1),
             context=context,
             region_weights=scores,
+            mask=batch.mask,
         )
 
     def _views(self, attended: Tensor, rows: RealRows) -> tuple[Tensor, Tensor | None]:
         """Views (B, V, D) and, of the published summary, their scores (B, R, V)."""
         regions = normalize_along(rows.put(attended), self.norm_axis)
         if self.summary is not None:
-            return self.summary(regions)
+            return self.summary(regions, rows.mask)
         if self.pooling is None:
             raise ValueError("pooling: expected one where there is no published summary")
         return l2_normalize(self.pooling(rows.take(regions), rows), dim=-1)[:, None], None

@@ -38,11 +38,13 @@ class LinearImageTower(nn.Module):
         self.project = xavier_linear(region_width, width)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
-        regions = batch.regions.to(self.project.weight.dtype)  # (B, R, F)
-        vector = self.project(regions.mean(dim=1))  # the map of the mean is the mean of the maps
+        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        regions = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
+        vector = self.project(rows.mean(regions))  # the map of the mean is the mean of the maps
         return ImageEncoding(
             embedding=ImageEmbedding(l2_normalize(vector, dim=-1)[:, None], None),
-            concepts=l2_normalize(self.project(regions), dim=-1),  # (B, R, D)
+            concepts=l2_normalize(rows.put(self.project(regions)), dim=-1),  # (B, R, D)
+            mask=batch.mask,
         )
 
 

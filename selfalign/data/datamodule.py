@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.checks.findings import require
+from selfalign.data.checks.findings import counted, require
 from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.checks.rules import split_findings, word_findings
 from selfalign.data.dataset import (
@@ -24,7 +24,7 @@ from selfalign.data.dataset import (
     open_split,
 )
 from selfalign.data.loader_process import LoadedElsewhere, lacking_shared_memory, leave_stopping_to_the_run
-from selfalign.data.regions.features import require_box_unit
+from selfalign.data.regions.positions import require_box_unit
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
@@ -57,7 +57,7 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: keep the features of the training split on the device.
         by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
-        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image.
+        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image, or a grid in their place, as ``7x7``.
         report: told in one line what takes time.
 
     Raises:
@@ -121,13 +121,21 @@ class RetrievalDataModule(pl.LightningDataModule):
                 pad_to=self.pad_to,
                 box_unit=self.box_unit,
             )
-            require(split_findings(split.files, split.texts, split.features, split.positions), self._report)
+            require(
+                split_findings(split.files, split.texts, split.features, split.positions, split.image_of_caption),
+                self._report,
+            )
             require(word_findings(split.files, split.texts, split.captions, self.tokenizer), self._report)
             share = unknown_share(split.captions, self.tokenizer.unknown_id)
             self._report(
                 f"{name}: {split.images:,} images, {len(split.captions):,} captions, "
-                f"{split.features.regions} regions of {split.features.width}, {share:.2%} unknown words"
+                f"{split.features.numbers} regions of {split.features.width}, {share:.2%} unknown words"
             )
+            if split.images_without_caption:
+                self._report(
+                    f"{name}: {counted(split.images_without_caption, 'image')} without a caption: captions search "
+                    "them, they are no queries"
+                )
             self._splits[role] = split
         return self._splits[role]
 
@@ -143,7 +151,10 @@ class RetrievalDataModule(pl.LightningDataModule):
         """
         splits = [self.split(role) for role in ("train", "val", "test")]
         require(
-            overlap_findings([Contents(s.files.split, s.features, s.texts, s.files.ids) for s in splits]), self._report
+            overlap_findings(
+                [Contents(s.files.split, s.features, s.texts, s.files, s.image_of_caption) for s in splits]
+            ),
+            self._report,
         )
 
     def setup(self, stage: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ PRECISIONS = (
     "bf16",
 )
 Padding = Literal["masked", "paper"]
+BOXES = ("pixels", "fractions")
+GRID = re.compile(r"[1-9]\d?x[1-9]\d?")
+"""Rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,11 @@ class Data:
         matters=False,
         doc="folder of the photographs that {split}_images.txt names, for pictures of examples",
     )
-    boxes: Literal["pixels", "fractions"] = setting(
-        "pixels", matters=False, older="pixels", doc="fractions where they were divided by the images' width and height"
+    boxes: str = setting(
+        "pixels",
+        matters=False,
+        older="pixels",
+        doc="fractions where they were divided by the images' width and height; a grid, as 7x7, whose cells they are",
     )
     train_split: str = setting("train", doc="name of the training split")
     val_split: str = setting("dev", doc="name of the validation split")
@@ -73,6 +80,10 @@ class Data:
     resident: bool = setting(
         False, matters=False, resumable=True, doc="the training features stay on the GPU, where they fit"
     )
+
+    def __post_init__(self) -> None:
+        if self.boxes not in BOXES and not GRID.fullmatch(self.boxes):
+            raise ValueError(f"boxes: expected {', '.join(BOXES)} or a grid as 7x7, got {self.boxes!r}")
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,16 @@ class Training:
         unit="steps",
         matters=False,
         doc="between two states to resume from; the step before each validation too",
+    )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes of a training step's pairs; not of the paper."""
+
+    regions: float = setting(0.0, at_least=0, below=1, doc="share of an image's regions left out, others each step")
+    words: float = setting(
+        0.0, at_least=0, below=1, doc="share of words that are hidden (half of them), replaced (a tenth) or deleted"
     )
 
 

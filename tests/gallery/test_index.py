@@ -67,7 +67,7 @@ def test_images_have_names_ids_and_captions(made: Path, scenes: Path) -> None:
     image = Index.open(made).image(11)
     assert image.name == "images/test_00011.png"
     assert (scenes / image.name).is_file()
-    assert image.captions == range(55, 60)
+    assert image.captions == (55, 56, 57, 58, 59)
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:

@@ -10,8 +10,7 @@ from selfalign.data.checks.checksums import write_checksums
 from selfalign.data.checks.findings import counted
 from selfalign.data.conversion.caption_records import caption_records
 from selfalign.data.conversion.image_names import ImageNames, first_names
-from selfalign.data.image_ids import read_image_ids
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.image_ids import CAPTIONS_PER_IMAGE, read_image_ids
 from selfalign.errors import UserError, printable
 from selfalign.files.whole_files import write_whole
 

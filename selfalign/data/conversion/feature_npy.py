@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from selfalign.data.conversion.region_formats import ImageRegions, RegionRecord, image_regions
-from selfalign.data.regions.disk_array import DiskArray, axes_of
+from selfalign.data.regions.disk_array import DiskArray
 from selfalign.errors import UserError
 
 
@@ -24,13 +24,13 @@ def npy_records(path: Path, start: int = 0, order: Sequence[str] | None = None) 
     Raises:
         UserError: if the arrays are damaged or have not as many rows as names.
     """
-    features = _array(path, "features")
+    features = DiskArray(path, (2, 3), "features")
     sisters = {}
     if path.name.endswith("_ims.npy"):
-        for kind in ("boxes", "img_sizes"):
+        for kind, axes in (("boxes", 3), ("img_sizes", 2)):
             sister = path.with_name(f"{path.name.removesuffix('ims.npy')}{kind}.npy")
             if sister.exists():
-                sisters[kind] = _array(sister, kind)
+                sisters[kind] = DiskArray(sister, axes, kind)
     for array in sisters.values():
         if len(array) != len(features):
             raise UserError(f"{array.what} {array.path}: {len(array):,} rows, the features have {len(features):,}")
@@ -59,9 +59,3 @@ def _read(where: str, row: int, features: DiskArray, sisters: dict[str, DiskArra
     size = values["img_sizes"].tolist() if "img_sizes" in values else None
     found = features.rows(place)[0]
     return image_regions(where, found if found.ndim == 2 else found[None], values.get("boxes"), size)
-
-
-def _array(path: Path, what: str) -> DiskArray:
-    """An array on disk: sizes have two axes, boxes three, features either."""
-    axes = {"boxes": 3, "img_sizes": 2}.get(what) or (2 if axes_of(path, what) == 2 else 3)
-    return DiskArray(path, axes, what)

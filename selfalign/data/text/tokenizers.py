@@ -29,17 +29,30 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 _LARGEST_VOCABULARY = 64 * 2**20
 _LONGEST_WORD = 10_000
 """Characters; Thai and Japanese have no spaces, and the library's 100 would make such captions unknown."""
-_SPECIAL = {"pad": ("[PAD]", "<pad>"), "unknown": ("[UNK]", "<unk>")}
+_SPECIAL = {
+    "pad": ("[PAD]", "<pad>"),
+    "unknown": ("[UNK]", "<unk>"),
+    "mask": ("[MASK]", "<mask>", "[UNK]", "<unk>"),
+}
 _READS_VOCABULARY_FILE = ("bert", "distilbert", "electra")
 """Types of models whose tokenizer a ``vocab.txt`` alone describes."""
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class CaptionTokenizer(Protocol):
-    """What the data module and the backbones need of a tokenizer."""
+    """What the data module and the backbones need of a tokenizer.
+
+    Attributes:
+        vocabulary_size: ids are below it.
+        pad_id: fills the end of shorter captions.
+        unknown_id: of words that it does not know.
+        hidden_id: stands for a word that is hidden in training: BERT's mask, or that of unknown words.
+    """
 
     vocabulary_size: int
+    pad_id: int
     unknown_id: int
+    hidden_id: int
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """Token ids of captions, special tokens included."""
@@ -61,7 +74,8 @@ class WordTokenizer:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.vocabulary_size = len(vocabulary)
-        self.unknown_id = vocabulary.ids[UNKNOWN]
+        self.pad_id = vocabulary.ids[PAD]
+        self.unknown_id = self.hidden_id = vocabulary.ids[UNKNOWN]
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """See :class:`CaptionTokenizer`."""
@@ -73,7 +87,7 @@ class WordTokenizer:
         return TokenizedCaptions.pack(
             [[ids[START], *(ids.get(word, self.unknown_id) for word in caption), ids[END]] for caption in words],
             [[-1, *range(len(caption)), -1] for caption in words],
-            ids[PAD],
+            self.pad_id,
         )
 
     def words(self, caption: str) -> list[str]:
@@ -91,7 +105,7 @@ class WordPieceTokenizer:
     Args:
         backend: JSON of a ``tokenizers.Tokenizer`` with its own post-processing.
         maximum_length: word pieces, special ones counted; 32 as published.
-        special: the tokens for ``pad`` and ``unknown``, where they are not the first of those that all others have.
+        special: the tokens for ``pad``, ``unknown`` and ``mask``, where they are not those that are looked for first.
     """
 
     def __init__(self, backend: str, maximum_length: int = 32, special: Mapping[str, str] | None = None) -> None:
@@ -108,6 +122,7 @@ class WordPieceTokenizer:
         self.special = dict(special or {})
         self.pad_id = self._special("pad")
         self.unknown_id = self._special("unknown")
+        self.hidden_id = self._special("mask")
 
     def _special(self, use: str) -> int:
         names = [self.special[use]] if use in self.special else _SPECIAL[use]
@@ -140,6 +155,7 @@ class WordPieceTokenizer:
             loaded = AutoTokenizer.from_pretrained(source)
             backend = loaded.backend_tokenizer.to_str()
             named = {"pad": loaded.pad_token, "unknown": loaded.unk_token or loaded.pad_token}
+            named["mask"] = loaded.mask_token or named["unknown"]
         except Exception as error:  # the library raises a dozen types on files that are damaged
             advice = (
                 "check its files, or download it again"

@@ -79,6 +79,8 @@ def kept_word_features(config: Mapping[str, Any], module: Any, data: RetrievalDa
         )
     if bert.get("concept_layer") is not None:
         raise UserError("backbone.bert.cache: keeps the last layer; expected backbone.bert.concept_layer=null")
+    if config["augmentation"]["words"]:
+        raise UserError("backbone.bert.cache: needs augmentation.words=0; BERT's outputs of changed words are not kept")
     if not isinstance(module.backbone, Camera | LinearTwoTower):
         raise UserError("backbone.bert.cache: expected backbone=camera or backbone=linear_bert")
     encoder: Any = module.backbone.text_tower.bert

@@ -57,6 +57,7 @@ OF_ALL_PAIRS: dict[str, Callable[[Step], Any]] = {
 
 OF_OWN_PAIRS: dict[str, Callable[[Step], Any]] = {
     "image_concepts": lambda step: step.images.concepts,
+    "region_mask": lambda step: step.images.mask,
     "caption_concepts": lambda step: _words(step),
     "caption_mask": lambda step: step.captions.mask,
     "own_image_ids": lambda step: step.batch.images.ids,
