@@ -43,7 +43,8 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
 
     def training_captions() -> list[str]:
         captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
-        return captions[: data["training_captions"]]
+        further = [find_split(Path(folder), data["train_split"]).captions for folder in data.get("further") or ()]
+        return captions[: data["training_captions"]] + [text for path in further for text in read_captions(path)]
 
     if BACKBONES[backbone["name"]].tokenizer == "words":
         settings = backbone["vocabulary"]

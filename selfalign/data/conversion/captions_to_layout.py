@@ -123,7 +123,7 @@ def _lines(texts: Iterable[str]) -> str:
 def _told(captions: Sequence[Sequence[str]], written: Path, order_file: Path | None, more: int) -> str:
     """What was written, in a line."""
     counts = sorted({len(texts) for texts in captions})
-    each = f"{counts[0]} captions each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} captions each"
+    each = f"{counted(counts[0], 'caption')} each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} captions each"
     order = "in the order of the captions" if order_file is None else f"in the order of {order_file}"
     left = f"; {counted(more, 'further caption')} of them left out" if more else ""
     without = sum(not texts for texts in captions)
