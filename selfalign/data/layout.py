@@ -60,6 +60,11 @@ class SplitFiles:
     offsets: Path | None = None
 
     @property
+    def prefix(self) -> str:
+        """How the names of its files begin: another variant of the split's name may be there, as ``val`` of ``dev``."""
+        return self.features.name.rpartition("_")[0]
+
+    @property
     def root(self) -> Path:
         """The folder of the data set."""
         return self.features.parent

@@ -117,7 +117,7 @@ def _by_row_ids(path: Path, ids: list[str], row_ids: Path, captions: int, images
 def _by_order(files: SplitFiles, ids: list[str], features: RegionFeatures) -> OwnedFeatures:
     """Ids of captions that stand together, an image after the other."""
     first: dict[str, int] = {}
-    advice = f"name the image of each row in {files.split}_image_ids.txt"
+    advice = f"name the image of each row in {files.prefix}_image_ids.txt"
     for line, (before, name) in enumerate(pairwise(["", *ids]), start=1):
         if name in first and name != before:
             raise UserError(
@@ -151,7 +151,7 @@ def _require_own_order(files: SplitFiles, names: list[str]) -> None:
     ):
         raise UserError(
             f"ids {files.ids}: the numbers of the {len(names):,} rows, but not in their order; name the image of each "
-            f"row in {files.split}_image_ids.txt"
+            f"row in {files.prefix}_image_ids.txt"
         )
 
 
@@ -168,8 +168,8 @@ def _by_count(files: SplitFiles, captions: int, features: RegionFeatures) -> Own
         reason = f"{captions // rows} an image, where five are expected"
     raise UserError(
         f"features {files.features}: {rows} images need {CAPTIONS_PER_IMAGE * rows} captions ({CAPTIONS_PER_IMAGE} "
-        f"each), got {captions} in {files.captions.name}; {reason}; {files.split}_ids.txt, one line a caption, says it "
-        "of any other number"
+        f"each), got {captions} in {files.captions.name}; {reason}; {files.prefix}_ids.txt, one line a caption, says "
+        "it of any other number"
     )
 
 

@@ -43,7 +43,7 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
         for chunk in features.chunks(images):
             faults = faults.after(features, chunk)
             bar.update(len(chunk))
-    about = f"{name} features"
+    about, beside = f"{name} features", f"{features.path.name.rpartition('_')[0]}_num_regions.npy"
     if faults.repeat is not None:
         yield Finding(
             "error",
@@ -71,7 +71,7 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             about,
             f"features {features.path}: regions of zeros in image {faults.padded} and others "
             f"({counted(faults.paddings, 'such image')}): images of fewer regions were filled up, and every model "
-            f"would take the zeros for regions; say in {name}_num_regions.npy how many are real, or extract "
+            f"would take the zeros for regions; say in {beside} how many are real, or extract "
             f"{features.regions} regions of every image",
         )
     if faults.overfull is not None:
@@ -79,7 +79,7 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             "error",
             about,
             f"features {features.path}: image {faults.overfull} has something after its real regions "
-            f"({counted(faults.overfulls, 'such image')}); {name}_num_regions.npy is of other features",
+            f"({counted(faults.overfulls, 'such image')}); {beside} is of other features",
         )
     if faults.largest > _LARGEST_VALUE:
         yield Finding(

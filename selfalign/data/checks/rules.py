@@ -42,7 +42,7 @@ def split_findings(
         if isinstance(positions, BoxPositions):
             yield from box_findings(name, positions, features.images)
     if texts is not None:
-        yield from caption_findings(name, files.captions, texts, owners)
+        yield from caption_findings(name, files.captions, texts, owners, 0 if features is None else features.images)
     if features is not None and files.ids is not None:
         yield from id_findings(files, owners, features.images)
     if files.images is not None:

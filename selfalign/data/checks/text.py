@@ -27,7 +27,7 @@ _STRANGE: dict[str, Callable[[str], object]] = {
 
 
 def caption_findings(
-    name: str, path: Path, captions: Sequence[str], owners: np.ndarray | None = None
+    name: str, path: Path, captions: Sequence[str], owners: np.ndarray | None = None, images: int = 0
 ) -> Iterator[Finding]:
     """Captions that cannot be, and those that are strange, by kind, with the first line of each.
 
@@ -36,6 +36,7 @@ def caption_findings(
         path: of its captions.
         captions: its lines.
         owners: (M,) image of each; ``None`` where that is not known.
+        images: N, some of which may have no caption.
     """
     about = f"{name} captions"
     refused = [(line, found) for line, text in enumerate(captions, start=1) if (found := refused_caption(text))]
@@ -57,7 +58,7 @@ def caption_findings(
         yield from _repeating(about, path, captions, captions_of_images(owners, int(owners.max()) + 1))
     if not refused and form is None:
         words = sum(caption.count(" ") + 1 for caption in captions) / max(1, len(captions))
-        each = "" if owners is None else f", {_numbers_of_captions(owners)}"
+        each = "" if owners is None else f", {_numbers_of_captions(owners, images)}"
         yield Finding("ok", about, f"{len(captions):,} captions{each}, {words:.1f} words each")
 
 
@@ -75,10 +76,12 @@ def _repeating(about: str, path: Path, captions: Sequence[str], own: list[np.nda
         )
 
 
-def _numbers_of_captions(owners: np.ndarray) -> str:
-    counts = np.bincount(owners)
+def _numbers_of_captions(owners: np.ndarray, images: int) -> str:
+    counts = np.bincount(owners, minlength=images)
     least, most = counts[counts > 0].min(), counts.max()
-    return f"{least} an image" if least == most else f"{least} to {most} an image"
+    without = int((counts == 0).sum())
+    none = f" ({counted(without, 'image')} without)" if without else ""
+    return f"{least if least == most else f'{least} to {most}'} an image{none}"
 
 
 def id_findings(files: SplitFiles, owners: np.ndarray | None, images: int) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from selfalign.data.checks.inspection import Inspection
 from selfalign.engine.modules.retrieval import RetrievalModule
 from tests.conftest import CAPTIONS
 from tests.engine.modules.test_training import built, trainer
@@ -54,7 +55,9 @@ def of_numbers(root: Path, numbers: Sequence[int]) -> None:
 
 def run(root: Path, backbone: str = "vsrn", *overrides: str) -> tuple[dict[str, float], RetrievalModule]:
     """Two steps of training and the figures of the test split."""
-    module, data = built(root, "backbone.vocabulary.minimum_count=1", *overrides, backbone=backbone)
+    module, data = built(
+        root, *("backbone.vocabulary.minimum_count=1",) * (backbone != "camera"), *overrides, backbone=backbone
+    )
     of = trainer(root, epochs=1, limit_train_batches=2)
     of.fit(module, data)
     figures = of.test(module, data, verbose=False)[0]
@@ -92,3 +95,107 @@ def test_any_number_of_captions_is_counted_as_the_oracle_counts(scan_folder: Pat
             expected = 100 * np.mean(np.asarray(ranks) <= depth)
             assert figures[f"{side}_r{depth}"] == pytest.approx(expected, abs=1e-4), (side, depth)
     assert torch.isfinite(image.views).all()
+
+
+def counts_of(images: int) -> np.ndarray:
+    counts = np.random.default_rng(images).integers(1, 5, images)
+    counts[0] = 4
+    return counts
+
+
+def padded(root: Path, more: int = 0) -> None:
+    """One to four regions an image, and rows of zeros up to four and more."""
+    for folder, split, images in each_split(root):
+        counts = counts_of(images)
+        np.save(folder / f"{split}_num_regions.npy", counts)
+        for kind in ("ims", "boxes"):
+            values = np.load(folder / f"{split}_{kind}.npy") * (np.arange(4) < counts[:, None])[..., None]
+            np.save(folder / f"{split}_{kind}.npy", np.pad(values, ((0, 0), (0, more), (0, 0))).astype(np.float32))
+
+
+def padded_more(root: Path) -> None:
+    padded(root, 3)
+
+
+def one_after_the_other(root: Path) -> None:
+    for folder, split, images in each_split(root):
+        counts = counts_of(images)
+        np.save(folder / f"{split}_offsets.npy", np.concatenate([[0], np.cumsum(counts)]))
+        for kind in ("ims", "boxes"):
+            values = np.load(folder / f"{split}_{kind}.npy")
+            np.save(folder / f"{split}_{kind}.npy", values[np.arange(4) < counts[:, None]])
+
+
+def repeated_five_times(root: Path) -> None:
+    padded(root)
+    for folder, split, _ in each_split(root):
+        for kind in ("ims", "boxes", "num_regions"):
+            np.save(folder / f"{split}_{kind}.npy", np.load(folder / f"{split}_{kind}.npy").repeat(5, axis=0))
+
+
+def all_real(root: Path) -> None:
+    for folder, split, images in each_split(root):
+        np.save(folder / f"{split}_num_regions.npy", np.full(images, 4))
+
+
+def one_region(root: Path) -> None:
+    for folder, split, _ in each_split(root):
+        np.save(folder / f"{split}_ims.npy", np.load(folder / f"{split}_ims.npy")[:, :1])
+
+
+def one_vector(root: Path) -> None:
+    for folder, split, _ in each_split(root):
+        np.save(folder / f"{split}_ims.npy", np.load(folder / f"{split}_ims.npy")[:, 0])
+
+
+def cells_as_boxes(root: Path) -> None:
+    """The four quarters of pictures of 100 × 100."""
+    cells = np.array([[0, 0, 50, 50], [50, 0, 100, 50], [0, 50, 50, 100], [50, 50, 100, 100]], np.float32)
+    for folder, split, images in each_split(root):
+        np.save(folder / f"{split}_boxes.npy", np.broadcast_to(cells, (images, 4, 4)))
+
+
+def without_boxes(root: Path) -> None:
+    for path in [*root.glob("*_boxes.npy"), *root.glob("*_img_sizes.npy")]:
+        path.unlink()
+
+
+BAG = ("backbone.vocabulary.minimum_count=1",)
+Forms = dict[str, tuple[str, ...]]
+SAME: dict[str, Forms] = {
+    "camera": {"padded": (), "padded_more": (), "one_after_the_other": (), "repeated_five_times": ()},
+    "vsrn": {"padded": (), "one_after_the_other": (), "padded ": ("data.resident=true",)},
+    "vsrn, all regions": {"": (), "all_real": ()},
+    "vsrn, one vector": {"one_region": (), "one_vector": ()},
+    "linear, one vector": {"one_region": BAG, "one_vector": BAG},
+    "camera, a grid": {"cells_as_boxes": (), "without_boxes": ("data.boxes=2x2",)},
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_regions_in_many_forms_give_the_same_figures_to_the_last_digit(kind: str, scan_folder: Path) -> None:
+    found = {}
+    for number, (form, overrides) in enumerate(SAME[kind].items()):
+        root = copied(scan_folder, f"form{number}")
+        if form:
+            globals()[form.strip()](root)
+        figures, module = run(root, kind.split(",")[0], *overrides)
+        found[form] = figures, {name: value for name, value in module.state_dict().items() if "recall" not in name}
+    (figures, weights), *others = found.values()
+    for other, their in others:
+        assert other == figures
+        for name, value in weights.items():
+            torch.testing.assert_close(their[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_folder_of_many_forms_passes_the_check(scan_folder: Path) -> None:
+    of_numbers(scan_folder, (2, 0, 1))
+    one_after_the_other(scan_folder)
+    inspection = Inspection(scan_folder, boxes=True, full=True)
+    for split in ("train", "dev", "test"):
+        inspection.split(split)
+    inspection.together()
+    assert not [finding.text for finding in inspection.findings if finding.level != "ok"]
+    told = [finding.text for finding in inspection.findings]
+    assert any("1 to 4 regions of 10" in text for text in told)
+    assert any("1 to 2 an image (4 images without)" in text for text in told)
