@@ -15,7 +15,13 @@ from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.pooling.base import Pooling
 from selfalign.backbones.pooling.mean import MeanPooling
-from selfalign.backbones.text_encoders import compute_again, encoded_words, require_encoder_options
+from selfalign.backbones.text_encoders import (
+    compute_again,
+    embedding_width,
+    encoded_words,
+    neighbours,
+    require_encoder_options,
+)
 from selfalign.backbones.view_summary import ViewSummary
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import NormAxis, l2_normalize, normalize_along
@@ -101,13 +107,6 @@ class CameraImageTower(nn.Module):
         if self.pooling is None:
             raise ValueError("pooling: expected one where there is no published summary")
         return l2_normalize(self.pooling(rows.take(regions), rows), dim=-1)[:, None], None
-
-
-def embedding_width(bert: PreTrainedModel) -> int:
-    """Width of a BERT-family model's input embeddings."""
-    weight = bert.get_input_embeddings().weight
-    assert isinstance(weight, Tensor)
-    return weight.shape[1]
 
 
 class CameraTextTower(nn.Module):
@@ -260,20 +259,6 @@ class CameraTextTower(nn.Module):
             mask=batch.mask,
             context=context,
         )
-
-
-def neighbours(mask: Tensor, window: int, kind: torch.dtype) -> Tensor:
-    """(B, 1, W, W) to add to attention scores: 0 where a word sees another, else the least number.
-
-    Args:
-        mask: (B, W) bool, real words.
-        window: how many neighbours on each side a word sees.
-        kind: of the scores.
-    """
-    places = torch.arange(mask.shape[1], device=mask.device)
-    near = (places[:, None] - places[None, :]).abs() <= window  # (W, W)
-    unseen = ~(near & mask[:, None, None, :])
-    return torch.zeros(unseen.shape, dtype=kind, device=mask.device).masked_fill(unseen, torch.finfo(kind).min)
 
 
 class Camera(TwoTower):

@@ -143,3 +143,24 @@ def encoded_words(encoder: PreTrainedModel, tokens: Tensor, attention: Tensor, l
     states = output.hidden_states
     other = last if layer == len(states) - 1 else states[layer]  # some models norm the last one afterwards
     return torch.cat([last, other], dim=-1)
+
+
+def embedding_width(bert: PreTrainedModel) -> int:
+    """Width of a BERT-family model's input embeddings."""
+    weight = bert.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight.shape[1]
+
+
+def neighbours(mask: Tensor, window: int, kind: torch.dtype) -> Tensor:
+    """(B, 1, W, W) to add to attention scores: 0 where a word sees another, else the least number.
+
+    Args:
+        mask: (B, W) bool, real words.
+        window: how many neighbours on each side a word sees.
+        kind: of the scores.
+    """
+    places = torch.arange(mask.shape[1], device=mask.device)
+    near = (places[:, None] - places[None, :]).abs() <= window  # (W, W)
+    unseen = ~(near & mask[:, None, None, :])
+    return torch.zeros(unseen.shape, dtype=kind, device=mask.device).masked_fill(unseen, torch.finfo(kind).min)
