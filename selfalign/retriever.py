@@ -13,6 +13,7 @@ from torch import Tensor
 
 from selfalign.data.images import ImageRows, images_in_memory, images_on_disk
 from selfalign.data.regions.positions import grid_of
+from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.engine.restoring import Restored, restore
 from selfalign.engine.word_choices import WordChoice, word_choices
 from selfalign.errors import UserError
@@ -257,6 +258,31 @@ class Retriever:
         weights = {name: values.cpu() for name, values in model.module.state_dict().items()}
         card = model_card(portable(model.provenance).config, model.provenance.region_width, figures)
         write_exported(Path(folder).expanduser(), model.provenance, weights, card)
+
+    def export_vocabulary(self, path: str | Path) -> int:
+        """Write the words of the model as a file that ``backbone.vocabulary.file`` takes.
+
+        Args:
+            path: a JSON file, which must not be there.
+
+        Returns:
+            how many there are, the four special ones counted.
+
+        Raises:
+            UserError: of an ensemble, of a model whose words are those of a text encoder, or if the file is there.
+        """
+        tokenizer = self._models[0][0].tokenizer
+        if len(self._models) > 1 or not isinstance(tokenizer, WordTokenizer):
+            raise UserError("--vocabulary: expected one model with words of its own, as VSRN; others have word pieces")
+        file = Path(path).expanduser()
+        if file.exists():
+            raise UserError(f"{file}: exists already; remove it, or choose another name")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            tokenizer.vocabulary.save(file)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be written ({error.strerror})") from error
+        return len(tokenizer.vocabulary)
 
 
 def load(source: str | Path | Sequence[str | Path], *, device: str | None = None, precision: str = "fp32") -> Retriever:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
     for name in dict.fromkeys(names):
         inspection.split(name)
     inspection.together()
+    for folder in map(Path, data["further"]):
+        more = Inspection(folder, boxes=boxes, full=full, box_unit=data["boxes"])
+        more.split(data["train_split"])
+        inspection.findings += [replace(found, about=f"{folder.name}/{found.about}") for found in more.findings]
+        inspection.wrong_boxes += more.wrong_boxes
     _protocols(config, inspection)
     if checksums:
         inspection.findings += checksum_findings(inspection.root)

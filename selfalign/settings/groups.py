@@ -64,6 +64,12 @@ class Data:
         doc="fractions where they were divided by the images' width and height; a grid, as 7x7, whose cells they are",
     )
     train_split: str = setting("train", doc="name of the training split")
+    further: list[str] = setting(
+        [], path=True, doc="folders whose training splits are trained on, too; dev and test are those of data.root"
+    )
+    shares: list[float] = setting(
+        [], above=0, doc="of data.root and the further folders in an epoch; none: as many pairs as each has captions"
+    )
     val_split: str = setting("dev", doc="name of the validation split")
     test_split: str = setting("test", doc="name of the test split")
     protocol: list[str] = setting(["full"], one_of=PROTOCOLS, matters=False, doc="of the evaluation on the test split")
