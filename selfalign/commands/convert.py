@@ -29,6 +29,9 @@ def main() -> None:
             parts = None if options.parts is None else tuple(options.parts.split(","))
             convert_captions(options.file, CaptionTarget(options.root, options.split, options.images, parts), say)
         else:
+            from selfalign.photographs.record import carry_record  # PyTorch takes seconds
+
+            carry_record(options.source.parent, options.target.parent)
             rounding = to_float16(options.source, options.target)
             say(
                 f"wrote {rounding.images:,} images to {options.target}; largest rounding error {rounding.largest:.3g}, "
