@@ -136,6 +136,10 @@ class Index:
         captions = range(first, min(first + CAPTIONS_PER_IMAGE, len(self.captions)) if self.captions else first)
         return IndexedImage(row, self._ids[row], self._name(row), captions)
 
+    def image_of_caption(self, row: int) -> int:
+        """Row of the image that a caption was written for."""
+        return row // CAPTIONS_PER_IMAGE
+
     def _name(self, row: int) -> str | None:
         name = self._names[row]
         if name is not None and not (isinstance(name, str) and stays_inside(name)):
