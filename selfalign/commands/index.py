@@ -40,6 +40,8 @@ class _Gallery:
 
 def _index(options: argparse.Namespace) -> None:
     models, settings = _sorted_out(options.models)
+    if (options.to is None) != (options.at is None) or (options.collection and options.to is None):
+        raise UserError("--to qdrant: needs --at, the server's http://... or a folder, and --at needs --to qdrant")
     if options.photos is not None and (settings or options.data or options.split or options.images):
         raise UserError("--photos: is the whole gallery; leave out --data, --split, --images and data=")
     if options.photos is None and (options.extractor or options.detector):
@@ -64,6 +66,8 @@ def _index(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         say=say,
     )
+    if options.to is not None:
+        _to_qdrant(options)
     size = sum(file.bytes for file in record.files.values())
     if options.approximate:
         from selfalign.gallery.approximate import build, described
@@ -98,6 +102,21 @@ def _gallery(options: argparse.Namespace, settings: dict[str, str], own: dict[st
     split = options.split or settings.get("split") or data["test_split"]
     unit = None if options.data is not None and not settings else data.get("boxes")
     return _Gallery(root.expanduser(), split, unit, None if photographs is None else photographs.expanduser())
+
+
+def _to_qdrant(options: argparse.Namespace) -> None:
+    """Send the finished index on."""
+    from selfalign.gallery.index import Index
+    from selfalign.gallery.qdrant import connected, send
+
+    index = Index.open(options.out)
+    collection = options.collection or options.out.expanduser().resolve().name
+    client = connected(options.at)
+    try:
+        send(index, client, collection, say)
+    finally:
+        client.close()
+    say(f"{options.at}: {index.record.images:,} images in collection {collection}")
 
 
 def _of_photographs(options: argparse.Namespace, model: Retriever) -> _Gallery:
@@ -141,6 +160,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--approximate", action="store_true", help="also an approximate index by FAISS, for large galleries; measured"
     )
+    parser.add_argument("--to", choices=("qdrant",), help="also send the images to a vector database")
+    parser.add_argument(
+        "--at", metavar="ADDRESS", help="with --to: http://... of the server, or a folder of the client's"
+    )
+    parser.add_argument("--collection", metavar="NAME", help="with --to: its name there; that of --out by default")
     parser.add_argument("--batch-size", type=int, default=128, help="images at a time (default: %(default)s)")
     parser.add_argument("--device", help="as cuda or cpu; a GPU where there is one by default")
     return parser
