@@ -14,27 +14,35 @@ scenes) # equal steps for all: 4 epochs of 312 steps of 32 pairs
     train backbone=linear training.epochs=4 "$seeds"
     ;;
 f8k) # 468 steps of 128 pairs
-    train data=f8k backbone=linear "$seeds"
-    on_f8k backbone=linear_bert backbone.bert.cache=bert-words "$seeds"
-    on_f8k backbone=camera recipe=tuned loss=infonce backbone.bert.cache=bert-words "$seeds"
-    train data=f8k backbone=vsrn recipe=tuned loss=infonce "$seeds"
+    train data=f8k backbone=linear loss=infonce,guided "$seeds"
+    on_f8k backbone=linear_bert loss=infonce,guided backbone.bert.cache=bert-words "$seeds"
+    on_f8k backbone=camera recipe=tuned loss=guided backbone.bert.cache=bert-words "$seeds"
+    train data=f8k backbone=vsrn recipe=tuned loss=guided "$seeds"
     on_f8k experiment=f8k_small_camera loss=selfalign,baseline "$seeds"
     train experiment=f8k_small_vsrn loss=selfalign,baseline "$seeds"
     ;;
-ablation) # each part of ours taken away, and SelfAlign's two losses on top of it
-    ours="backbone=camera recipe=tuned loss=infonce backbone.bert.cache=bert-words seed=1,2,3"
-    on_f8k $ours backbone.image_pooling=published
-    on_f8k $ours backbone.norm_axis=regions,features
-    on_f8k $ours backbone.zero_start=false
+ablation) # each part of ours changed alone, and SelfAlign's two losses on top of it
+    ours="backbone=camera recipe=tuned loss=guided backbone.bert.cache=bert-words seed=1,2,3"
+    on_f8k $ours
+    on_f8k $ours loss/ranking=infonce
     on_f8k $ours loss/ranking=hinge
-    on_f8k $ours loss.ranking.same_image=negative,positive
+    on_f8k $ours backbone.image_pooling=published,mean
+    on_f8k $ours backbone.text_pooling=published
+    on_f8k $ours backbone.norm_axis=regions,features
+    on_f8k $ours backbone.zero_start=true
+    on_f8k $ours augmentation.regions=0.2
     on_f8k $ours loss.words.weight=1
     on_f8k $ours loss.concept.weight=1 loss.context.weight=1
-    ours="data=f8k backbone=vsrn recipe=tuned loss=infonce seed=1,2,3"
+    ours="data=f8k backbone=vsrn recipe=tuned loss=guided seed=1,2,3"
+    train $ours
+    train $ours loss/ranking=infonce
+    train $ours backbone.image_pooling=published,mean
+    train $ours backbone.text_pooling=mean
     train $ours optimizer.word_rate=1
     train $ours backbone.shortcut=false
     train $ours backbone.final_norm=false
     train $ours backbone.norm_axis=regions
+    train $ours augmentation.regions=0.2
     train $ours loss.captioning.weight=1
     train $ours loss.concept.weight=1 loss.context.weight=1
     ;;

@@ -112,6 +112,16 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """Changes of a training step's pairs; not of the paper."""
+
+    regions: float = setting(0.0, at_least=0, below=1, doc="share of an image's regions left out, others each step")
+    words: float = setting(
+        0.0, at_least=0, below=1, doc="share of words that are hidden (half of them), replaced (a tenth) or deleted"
+    )
+
+
+@dataclass(frozen=True)
 class Original:
     """For the authors' checkpoints (*.pth.tar)."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from selfalign.settings.axes import BACKBONES, LOSS_TERMS
 from selfalign.settings.field import group, setting
-from selfalign.settings.groups import PROTOCOLS, Data, Loggers, Original, Padding, Strategy, Training
+from selfalign.settings.groups import PROTOCOLS, Augmentation, Data, Loggers, Original, Padding, Strategy, Training
 from selfalign.settings.lightning import Callbacks, Trainer
 
 _BACKBONE = "camera"
@@ -53,6 +53,7 @@ class TrainingRun:
     strategy: Strategy = group(resumable=True, doc="devices")
     logger: Loggers = group(table=True, resumable=True, matters=False, doc="besides metrics.csv")
     training: Training = group(doc="the schedule")
+    augmentation: Augmentation = group(doc="of the pairs of a training step")
     seed: int = setting(
         1024, at_least=0, at_most=2**32 - 1, matters=False, may_be_unknown=True, doc="of everything random"
     )

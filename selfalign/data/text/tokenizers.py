@@ -33,10 +33,19 @@ _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class CaptionTokenizer(Protocol):
-    """What the data module and the backbones need of a tokenizer."""
+    """What the data module and the backbones need of a tokenizer.
+
+    Attributes:
+        vocabulary_size: ids are below it.
+        pad_id: fills the end of shorter captions.
+        unknown_id: of words that it does not know.
+        hidden_id: stands for a word that is hidden in training: BERT's mask, or that of unknown words.
+    """
 
     vocabulary_size: int
+    pad_id: int
     unknown_id: int
+    hidden_id: int
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """Token ids of captions, special tokens included."""
@@ -58,7 +67,8 @@ class WordTokenizer:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self.vocabulary_size = len(vocabulary)
-        self.unknown_id = vocabulary.ids[UNKNOWN]
+        self.pad_id = vocabulary.ids[PAD]
+        self.unknown_id = self.hidden_id = vocabulary.ids[UNKNOWN]
 
     def encode(self, captions: Sequence[str]) -> TokenizedCaptions:
         """See :class:`CaptionTokenizer`."""
@@ -70,7 +80,7 @@ class WordTokenizer:
         return TokenizedCaptions.pack(
             [[ids[START], *(ids.get(word, self.unknown_id) for word in caption), ids[END]] for caption in words],
             [[-1, *range(len(caption)), -1] for caption in words],
-            ids[PAD],
+            self.pad_id,
         )
 
     def words(self, caption: str) -> list[str]:
@@ -103,6 +113,7 @@ class WordPieceTokenizer:
         self.vocabulary_size = self._backend.get_vocab_size()
         self.pad_id = self._special("[PAD]", "<pad>")
         self.unknown_id = self._special("[UNK]", "<unk>")
+        self.hidden_id = self._special("[MASK]", "<mask>", "[UNK]", "<unk>")
 
     def _special(self, *names: str) -> int:
         for name in names:

@@ -77,6 +77,8 @@ def kept_word_features(config: Mapping[str, Any], module: Any, data: RetrievalDa
             "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
             "otherwise BERT's outputs differ from step to step"
         )
+    if config["augmentation"]["words"]:
+        raise UserError("backbone.bert.cache: needs augmentation.words=0; BERT's outputs of changed words are not kept")
     if not isinstance(module.backbone, Camera | LinearTwoTower):
         raise UserError("backbone.bert.cache: expected backbone=camera or backbone=linear_bert")
     encoder: Any = module.backbone.text_tower.bert

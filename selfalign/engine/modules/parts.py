@@ -1,4 +1,4 @@
-"""The parts of a module from its plain settings: network, losses and what they read, optimisation."""
+"""The parts of a module from its plain settings: network, losses and what they read, optimisation, augmentation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from selfalign.backbones.base import TwoTower
 from selfalign.backbones.pooling.base import Pooling
+from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.engine.constructing import Config, construct, without
+from selfalign.engine.modules.augmentation import SizeAugmentation
 from selfalign.engine.modules.optimisation import Optimisation
 from selfalign.engine.modules.readings import LossTerm
 from selfalign.errors import UserError
@@ -101,6 +103,12 @@ def build_optimisation(config: Config) -> Optimisation:
         warm_up_steps=warm_up,
         max_steps=(config.get("trainer") or {}).get("max_steps"),
     )
+
+
+def build_augmentation(config: Config, tokenizer: CaptionTokenizer) -> SizeAugmentation | None:
+    """What changes the pairs of a training step; ``None`` where nothing does."""
+    shares = config.get("augmentation") or {}
+    return SizeAugmentation(**shares, tokenizer=tokenizer) if any(shares.values()) else None
 
 
 def _weight(loss: Config, name: str) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from selfalign.backbones.bert import build_bert
 from selfalign.data.text.tokenizers import tokenizer_from_state
-from selfalign.engine.modules.parts import build_losses, build_network, build_optimisation
+from selfalign.engine.modules.parts import build_augmentation, build_losses, build_network, build_optimisation
 from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.errors import UserError
 from selfalign.runs.checkpoint import Provenance, read_checkpoint
@@ -48,10 +48,11 @@ class RetrievalModule(TwoTowerModule):
         _require_own_settings(type(self), config["backbone"]["name"])
         if encoder is None and bert is not None:
             encoder = build_bert(bert)
-        words = tokenizer_from_state(tokenizer).vocabulary_size
+        captions = tokenizer_from_state(tokenizer)
+        words = captions.vocabulary_size
         network = build_network(config, region_width, words, encoder)
         losses = build_losses(config["loss"], network.width, words)
-        super().__init__(network, losses, build_optimisation(config))
+        super().__init__(network, losses, build_optimisation(config), build_augmentation(config, captions))
         self.provenance = Provenance(config, region_width, tokenizer, bert, extractor).to_dict()
         self.save_hyperparameters(
             {name: self.provenance[name] for name in self.provenance if name != "format"}, logger=False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -39,6 +39,7 @@ class TwoTowerModule(pl.LightningModule):
         backbone: the two towers.
         losses: by name. What is not there is not computed and has no parameters.
         optimisation: optimiser and schedule.
+        augmentation: what a training step encodes in place of its pairs; losses read the pairs themselves.
 
     Attributes:
         loss_weights: of each of ``losses`` in the total.
@@ -50,6 +51,7 @@ class TwoTowerModule(pl.LightningModule):
         backbone: TwoTower,
         losses: Mapping[str, LossTerm],
         optimisation: Optimisation,
+        augmentation: Callable[[PairBatch], PairBatch] | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -57,6 +59,7 @@ class TwoTowerModule(pl.LightningModule):
         self._terms = dict(losses)
         self.loss_weights = {name: term.weight for name, term in losses.items()}
         self.optimisation = optimisation
+        self.augmentation = augmentation
         self.scores_test = True
         self._loss = torch.zeros(())
         self.recall = CrossModalRecall()
@@ -84,8 +87,9 @@ class TwoTowerModule(pl.LightningModule):
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
         shares = Shares(current(), batch.rows or (len(batch.images.ids),))
-        images = self.backbone.encode_images(batch.images)
-        captions = self.backbone.encode_captions(batch.captions)
+        seen = batch if self.augmentation is None else self.augmentation(batch)
+        images = self.backbone.encode_images(seen.images)
+        captions = self.backbone.encode_captions(seen.captions)
         terms = self.loss_terms(batch, images, captions, shares)
         total = torch.stack([self.loss_weights[name] * value for name, value in terms.items()]).sum()
         values = shares.processes.mean(torch.stack([total, *terms.values()]).detach())

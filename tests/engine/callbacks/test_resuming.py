@@ -79,13 +79,22 @@ def assert_the_same(a: Any, b: Any, where: str = "") -> None:
 
 LEARNED = ("loss.ranking.learned=true", "backbone.concepts=convolution")
 AVERAGED = ("callbacks=[ema,early_stopping]", "callbacks.ema.decay=0.7", "scheduler=cosine")
-PARTS = ("optimizer=adamw", "optimizer.word_rate=10", "scheduler.warm_up_steps=9")
+PARTS = ("optimizer=adamw", "optimizer.word_rate=10", "scheduler.warm_up_steps=9", "augmentation.regions=0.3")
 CASES = [  # each option once
     ("vsrn", ("loss=words", "recipe=tuned", *LEARNED, *PARTS)),
     ("vsrn", ("loss=selfalign", "data.workers=1")),
     ("camera", ("loss=selfalign", "+backbone.bert.scratch.hidden_dropout_prob=0.3")),
     ("camera", ("loss=baseline", *AVERAGED)),
-    ("vsrn", ("loss=context", "scheduler=constant", "scheduler.warm_up_steps=4", "trainer.max_steps=13")),
+    (
+        "vsrn",
+        (
+            "loss=context",
+            "augmentation.words=0.3",
+            "scheduler=constant",
+            "scheduler.warm_up_steps=4",
+            "trainer.max_steps=13",
+        ),
+    ),
     ("vsrn", ("loss=baseline", "trainer.accumulate_grad_batches=2", "training.epochs=4")),
 ]
 """Three epochs of five steps, but for ``max_steps``, and for four epochs of three steps of two batches."""

@@ -1,0 +1,52 @@
+"""What a training step makes of its pairs before they are encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from selfalign.data.text.tokenizers import CaptionTokenizer
+from selfalign.functional.size_augmentation import changed_words, some_regions
+from selfalign.structures import CaptionBatch, ImageBatch, PairBatch
+
+
+@dataclass(frozen=True)
+class SizeAugmentation:
+    """Pairs with some of their regions and with changed words, see :mod:`selfalign.functional.size_augmentation`.
+
+    Attributes:
+        regions: share that is left out.
+        words: probability of a word to be changed.
+        tokenizer: of the captions.
+    """
+
+    regions: float
+    words: float
+    tokenizer: CaptionTokenizer
+
+    def __call__(self, batch: PairBatch) -> PairBatch:
+        """A batch of the same pairs; the one that was given stays as it is."""
+        images = self._images(batch.images) if self.regions else batch.images
+        captions = self._captions(batch.captions) if self.words else batch.captions
+        return replace(batch, images=images, captions=captions)
+
+    def _images(self, images: ImageBatch) -> ImageBatch:
+        pairs, regions, _ = images.regions.shape
+        places = some_regions(pairs, regions, self.regions, images.regions.device)[:, :, None]
+        return replace(
+            images,
+            regions=images.regions.take_along_dim(places, dim=1),
+            positions=None if images.positions is None else images.positions.take_along_dim(places, dim=1),
+        )
+
+    def _captions(self, captions: CaptionBatch) -> CaptionBatch:
+        if captions.words is not None:
+            raise ValueError("words: expected captions without outputs of BERT that were computed before")
+        tokens, lengths = changed_words(
+            captions.tokens,
+            captions.lengths,
+            self.words,
+            hidden_id=self.tokenizer.hidden_id,
+            vocabulary_size=self.tokenizer.vocabulary_size,
+            pad_id=self.tokenizer.pad_id,
+        )
+        return replace(captions, tokens=tokens, lengths=lengths)
