@@ -12,7 +12,7 @@ from selfalign.functional.ranks import TILE_CAPTIONS
 from tests.benchmarks import routines, steps
 from tests.benchmarks.loading import pairs_per_second
 from tests.benchmarks.measure import Factory, Measurement, compare, compare_processes
-from tests.benchmarks.peers import PEERS, SLOW, by_torchmetrics, gallery, measured
+from tests.benchmarks.peers import PEERS, SLOW, TIED, by_torchmetrics, gallery, measured
 from tests.benchmarks.routines import Size
 from tests.benchmarks.searching import searches
 
@@ -118,7 +118,10 @@ def _peers(size: Size, repeats: int) -> None:
     small = size.images <= _SMALL
     rounds = max(1, repeats - 2)
     for images, found in (
-        (size.images, measured(gallery(size.images, _SEARCHED_WIDTH), PEERS, rounds, once=() if small else SLOW)),
+        (
+            size.images,
+            measured(gallery(size.images, _SEARCHED_WIDTH), PEERS, rounds, once=() if small else SLOW, tied=TIED),
+        ),
         (_BY_ROWS, measured(gallery(_BY_ROWS, _SEARCHED_WIDTH), {**PEERS, "torchmetrics": by_torchmetrics}, rounds)),
     ):
         _say(f"recalls both ways, {images:,} x {5 * images:,}, {_SEARCHED_WIDTH} wide; seconds of the processor:")
@@ -128,7 +131,8 @@ def _peers(size: Size, repeats: int) -> None:
                 f"{'':4}{name:22}{_time(cost.seconds)}{ratios[0]:8.2f} of ours{ratios[1]:8.2f} of the product"
                 f"{cost.peak / 2**20:10,.0f} MiB"
             )
-        _say(f"{'':4}all find {', '.join(f'{value:.2f}' for value in found['ours'].recalls)}")
+        for name in ("ours", "product, top-k"):
+            _say(f"{'':4}recalls, {name}: {', '.join(f'{value:.3f}' for value in found[name].recalls)}")
 
 
 _RUN = {
