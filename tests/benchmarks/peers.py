@@ -26,8 +26,8 @@ _PER_IMAGE = 5
 _CHUNK = 64
 """Queries; CLIP_benchmark's default batch."""
 TIED = 0.02
-"""Percent of the queries of a large gallery whose right answer and a wrong one may tie within rounding: ours counts such
-ties against the model, the others as their sort happens to have them."""
+"""Percent of the queries of a large gallery whose right answer may tie with a wrong one within rounding: ours counts
+that against the model, the others as their sort happens to have it."""
 SLOW = ("VSE∞", "CLIP_benchmark")
 """Called once; the others in every round."""
 

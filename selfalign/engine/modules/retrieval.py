@@ -60,6 +60,7 @@ class RetrievalModule(TwoTowerModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the record from which everything is rebuilt; the hyper-parameters are the same objects, stored once."""
+        self.require_finite()
         checkpoint["selfalign"] = self.provenance
 
     @classmethod

@@ -28,7 +28,7 @@ def built(root: Path, *overrides: str, backbone: str = "camera") -> tuple[Retrie
         "data.batch_size=12",
         "backbone.width=8",
         "loss.concept.prototypes=6",
-        *TINY[backbone],
+        *TINY.get(backbone, ()),
         *overrides,
     )
     tokenizer = build_tokenizer(config, lambda line: None)
