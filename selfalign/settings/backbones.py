@@ -158,7 +158,7 @@ _LINEAR = {
     builds="selfalign.backbones.linear:LinearTwoTower",
     tokenizer="words",
     boxes=False,
-    defaults=_LINEAR,
+    defaults=_LINEAR | {"optimizer.word_rate": 10.0},
     published={},
     options={"loss": "infonce", "scheduler": "cosine"},
 )

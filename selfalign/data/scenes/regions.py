@@ -65,8 +65,11 @@ class _Windows:
     """Means over windows of a (SIDE, SIDE, C) array."""
 
     def __init__(self, values: np.ndarray) -> None:
-        self._sums = np.zeros((SIDE + 1, SIDE + 1, values.shape[-1]))
-        self._sums[1:, 1:] = values.cumsum(axis=0).cumsum(axis=1)
+        self._sums = sums = np.zeros((SIDE + 1, SIDE + 1, values.shape[-1]))
+        for row in range(SIDE):  # row by row is several times faster than cumsum along that axis, and the same
+            np.add(sums[row, 1:], values[row], out=sums[row + 1, 1:])
+        for column in range(1, SIDE):
+            sums[:, column + 1] += sums[:, column]
 
     def means(self, boxes: np.ndarray, cells: int) -> np.ndarray:
         """(R, cells² · C) means over a grid of ``cells`` × ``cells`` windows in each box."""

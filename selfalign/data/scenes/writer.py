@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from selfalign.data.scenes.composition import SIDE, compose
 from selfalign.data.scenes.drawing import draw
-from selfalign.data.scenes.grammar import describe
+from selfalign.data.scenes.grammar import Caption, describe
 from selfalign.data.scenes.regions import REGIONS, WIDTH, features, propose
 from selfalign.errors import UserError
 
 _FORMAT = 1
 _CAPTIONS = 5
 _RECORD = "scenes.json"
+_THREADS = min(4, os.cpu_count() or 1)
 _SPLIT_NUMBERS = {"train": 0, "dev": 1, "test": 2}
 
 
@@ -105,26 +110,37 @@ def _record(seed: int, sizes: dict[str, int]) -> dict[str, int]:
     return {"format": _FORMAT, "seed": seed, **sizes}
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What is kept of an image whose picture is written.
+
+    Attributes:
+        boxes, values: (R, 4) and (R, F).
+        captions: what is said of it.
+        picture: its file, from the folder on.
+    """
+
+    boxes: np.ndarray
+    values: np.ndarray
+    captions: list[Caption]
+    picture: str
+
+
 def _write_split(root: Path, split: str, seed: int, images: int) -> None:
     values = np.empty((images, REGIONS, WIDTH), np.float32)
     boxes = np.empty((images, REGIONS, 4), np.float32)
     captions: list[str] = []
     meanings: list[tuple[float, ...]] = []
     names: list[str] = []
-    for image in range(images):
-        # Every image has a generator of its own, so that no split depends on the size of another.
-        random = np.random.default_rng((seed, _SPLIT_NUMBERS[split], image))
-        scene = compose(random)
-        picture = draw(scene, random)
-        boxes[image] = propose(scene, random)
-        values[image] = features(np.asarray(picture), boxes[image])
-        names.append(f"images/{split}_{image:05}.png")
-        picture.save(root / names[-1])
-        for _ in range(_CAPTIONS):
-            caption = describe(scene, random)
-            for word, things in caption.meanings:
-                meanings += [(len(captions), word, *thing.box) for thing in things]
-            captions.append(caption.text)
+    # NumPy and Pillow let other threads go on in what takes their time.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for image, drawn in enumerate(threads.map(partial(_draw, root, split, seed), range(images))):
+            boxes[image], values[image] = drawn.boxes, drawn.values
+            names.append(drawn.picture)
+            for caption in drawn.captions:
+                for word, things in caption.meanings:
+                    meanings += [(len(captions), word, *thing.box) for thing in things]
+                captions.append(caption.text)
     np.save(root / f"{split}_ims.npy", values)
     np.save(root / f"{split}_boxes.npy", boxes)
     np.save(root / f"{split}_img_sizes.npy", np.full((images, 2), SIDE, np.float32))
@@ -132,6 +148,18 @@ def _write_split(root: Path, split: str, seed: int, images: int) -> None:
     _write_lines(root / f"{split}_caps.txt", captions)
     _write_lines(root / f"{split}_ids.txt", [str(line // _CAPTIONS) for line in range(len(captions))])
     _write_lines(root / f"{split}_images.txt", names)
+
+
+def _draw(root: Path, split: str, seed: int, image: int) -> _Drawn:
+    # Every image has a generator of its own, so that no split depends on the size of another, nor any on the threads.
+    random = np.random.default_rng((seed, _SPLIT_NUMBERS[split], image))
+    scene = compose(random)
+    picture = draw(scene, random)
+    boxes = propose(scene, random)
+    name = f"images/{split}_{image:05}.png"
+    picture.save(root / name)
+    captions = [describe(scene, random) for _ in range(_CAPTIONS)]
+    return _Drawn(boxes, features(np.asarray(picture), boxes), captions, name)
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
