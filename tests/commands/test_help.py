@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SLOW = {"torch", "numpy", "hydra", "starlette", "uvicorn", "faiss", "huggingface_hub", "safetensors", "eccv_caption"}
 
 
-@pytest.mark.parametrize("name", ["eccv", "export", "index", "search", "serve"])
+@pytest.mark.parametrize("name", ["cache", "eccv", "export", "index", "search", "serve"])
 def test_help_waits_for_no_library(name: str) -> None:
     code = (
         f"import sys; from selfalign.__main__ import main\n"
