@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 
 from selfalign.data.images import ImageRows, images_in_memory, images_on_disk
+from selfalign.data.regions.positions import grid_of
+from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.engine.restoring import Restored, restore
 from selfalign.engine.word_choices import WordChoice, word_choices
 from selfalign.errors import UserError
+from selfalign.functional.masking import among_real
 from selfalign.functional.ranks import Tile, full_similarity
 from selfalign.functional.search import Hits, first_answers
 from selfalign.photographs.record import identity_from
@@ -105,15 +108,19 @@ class Retriever:
         split: str = "test",
         boxes: np.ndarray | Tensor | None = None,
         sizes: np.ndarray | Tensor | None = None,
+        num_regions: np.ndarray | Tensor | None = None,
         batch_size: int = 128,
     ) -> Embeddings:
         """Embed images, given as the region features that the model was trained on.
 
         Args:
-            images: a folder in SCAN's layout, or (N, R, F) features of the training data's extractor.
+            images: a folder in SCAN's layout, or (N, R, F) features of the training data's extractor; (N, F) is one
+                vector an image.
             split: of the folder.
-            boxes: (N, R, 4), x1 y1 x2 y2 in pixels, beside an array of features; CAMERA needs them.
+            boxes: (N, R, 4), x1 y1 x2 y2 in pixels, beside an array of features; CAMERA needs them, unless it was
+                trained on the cells of a grid.
             sizes: (N, 2), width and height of the images in pixels, beside ``boxes``.
+            num_regions: (N,), how many of the R regions of each image are real, beside an array of features.
             batch_size: images at a time.
 
         Returns:
@@ -122,7 +129,7 @@ class Retriever:
         Raises:
             UserError: if features, boxes and sizes do not fit each other and the model.
         """
-        source = self.image_source(images, split=split, boxes=boxes, sizes=sizes)
+        source = self.image_source(images, split=split, boxes=boxes, sizes=sizes, num_regions=num_regions)
         return self.encode_rows(source, range(source.count), batch_size)
 
     def image_source(
@@ -132,25 +139,32 @@ class Retriever:
         split: str = "test",
         boxes: np.ndarray | Tensor | None = None,
         sizes: np.ndarray | Tensor | None = None,
+        num_regions: np.ndarray | Tensor | None = None,
         box_unit: str | None = None,
     ) -> ImageRows:
         """Images to be encoded some at a time by :meth:`encode_rows`; opened and checked, and left on disk.
 
         Args:
-            images, split, boxes, sizes: as of :meth:`encode_images`.
-            box_unit: of boxes on disk, ``pixels`` or ``fractions``; ``None`` for that of the model's own data.
+            images, split, boxes, sizes, num_regions: as of :meth:`encode_images`.
+            box_unit: of boxes on disk, ``pixels`` or ``fractions``, or a grid in their place, as ``7x7``; ``None`` for
+                that of the model's own data.
 
         Raises:
             UserError: if they do not fit each other and the model.
         """
         needs_boxes = any(model.needs_boxes for model, _ in self._models)
+        unit = box_unit or self.configs[0]["data"].get("boxes", "pixels")
+        grid = grid_of(unit)
         if isinstance(images, str | Path):
-            unit = box_unit or self.configs[0]["data"].get("boxes", "pixels")
             source = images_on_disk(Path(images).expanduser(), split, boxes=needs_boxes, box_unit=unit)
-        elif needs_boxes and (boxes is None or sizes is None):
-            raise UserError("images: this model needs boxes=(N, R, 4) and sizes=(N, 2) beside the features")
+        elif not needs_boxes:
+            source = images_in_memory(images, num_regions=num_regions)
+        elif boxes is not None and sizes is not None:
+            source = images_in_memory(images, boxes, sizes, num_regions)
+        elif grid is not None:
+            source = images_in_memory(images, num_regions=num_regions, grid=grid)
         else:
-            source = images_in_memory(images, *((boxes, sizes) if needs_boxes else ()))
+            raise UserError("images: this model needs boxes=(N, R, 4) and sizes=(N, 2) beside the features")
         for model, _ in self._models:
             if source.width != model.provenance.region_width:
                 raise UserError(
@@ -287,7 +301,7 @@ class Retriever:
                 if words is None:
                     continue
                 regions = backbone.encode_images(image.to(self.device)).concepts
-            similarity = (words @ regions.mT).float().cpu()[0]  # (W, R)
+            similarity = among_real((words @ regions.mT).float().cpu(), image.mask)[0]  # (W, R)
             return word_choices(model.tokenizer.words(caption), partial(tokens.token_of, 0), similarity)
         return None
 
@@ -312,6 +326,31 @@ class Retriever:
         told = portable(model.provenance)
         card = model_card(told.config, told.region_width, figures, told.extractor)
         write_exported(Path(folder).expanduser(), model.provenance, weights, card)
+
+    def export_vocabulary(self, path: str | Path) -> int:
+        """Write the words of the model as a file that ``backbone.vocabulary.file`` takes.
+
+        Args:
+            path: a JSON file, which must not be there.
+
+        Returns:
+            how many there are, the four special ones counted.
+
+        Raises:
+            UserError: of an ensemble, of a model whose words are those of a text encoder, or if the file is there.
+        """
+        tokenizer = self._models[0][0].tokenizer
+        if len(self._models) > 1 or not isinstance(tokenizer, WordTokenizer):
+            raise UserError("--vocabulary: expected one model with words of its own, as VSRN; others have word pieces")
+        file = Path(path).expanduser()
+        if file.exists():
+            raise UserError(f"{file}: exists already; remove it, or choose another name")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            tokenizer.vocabulary.save(file)
+        except OSError as error:
+            raise UserError(f"{file}: cannot be written ({error.strerror})") from error
+        return len(tokenizer.vocabulary)
 
 
 def load(source: str | Path | Sequence[str | Path], *, device: str | None = None, precision: str = "fp32") -> Retriever:

@@ -57,11 +57,14 @@ class ImageBatch(TensorRecord):
         positions: (B, R, 6) float32, or ``None`` where the model needs none: x, y, w, h of each box divided by
             (width, height, width, height) of its image, w / h, and the share of the image's area.
         ids: (B,) int64, row of the image in its split.
+        mask: (B, R) bool, true at real regions, which come first in each image; ``None`` where all images of the split
+            have R. Padding is zeros.
     """
 
     regions: Tensor
     positions: Tensor | None
     ids: Tensor
+    mask: Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -111,7 +114,7 @@ class AlignmentBatch(TensorRecord):
         rows: (K,) int64, pair of each annotated word.
         words: (K,) int64, position of the word in the caption's tokens.
         phrases: (K, W) bool, true at the tokens of the word and of what is said of it before it.
-        correct: (K, R) bool, true where a region overlaps a true box of the word.
+        correct: (K, R) bool, true where a region overlaps a true box of the word; never at padding.
         centred: (K, R) bool, true where a region's centre lies in a true box of the word.
     """
 
@@ -179,6 +182,7 @@ class ImageEncoding(TensorRecord):
         context: output of the context head, or ``None`` without one.
         region_weights: (B, R, V), CAMERA's scores ``S`` before the softmax over regions; ``None`` for VSRN.
         graph: (B, R, D), VSRN's ``norm_R`` of the graph output, which its captioner reads; ``None`` for CAMERA.
+        mask: (B, R) bool, true at real regions; ``None`` when all are. Padding is zeros in all of these.
     """
 
     embedding: ImageEmbedding
@@ -186,6 +190,7 @@ class ImageEncoding(TensorRecord):
     context: ContextEncoding | None = None
     region_weights: Tensor | None = None
     graph: Tensor | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +216,7 @@ class Ranks(TensorRecord):
     """Rank from 1 of the best-placed right answer of every query; ties count against the model.
 
     Attributes:
-        i2t: (N,) int64, image queries among all captions.
+        i2t: (N,) int64, image queries among all captions: those images that have a caption, in order.
         t2i: (M,) int64, caption queries among all images.
     """
 

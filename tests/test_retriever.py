@@ -157,7 +157,7 @@ def test_embeddings_of_another_model_are_refused(folder: Path) -> None:
         (lambda model: model.encode_captions("one string"), "expected a list of strings"),
         (lambda model: model.encode_captions([]), "at least one"),
         (lambda model: model.encode_captions(["a dog", "  "]), "none of them empty"),
-        (lambda model: model.encode_images(np.zeros((2, 3), np.float32), boxes=0, sizes=0), r"\(N, R, F\)"),
+        (lambda model: model.encode_images(np.zeros(3, np.float32), boxes=0, sizes=0), r"\(N, R, F\)"),
         (lambda model: model.encode_images(np.zeros((2, 3, 7), np.float32)), "boxes="),
         (lambda model: model.encode_images("no/such/folder"), "no/such/folder"),
         (lambda model: selfalign.load("no/such.ckpt"), "no/such.ckpt"),
@@ -221,3 +221,48 @@ def test_importing_the_package_costs_no_torch() -> None:
         "import selfalign, sys; assert 'torch' not in sys.modules; assert {'load', 'Retriever'} <= set(dir(selfalign))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_arrays_may_be_padded_and_folders_too(folder: Path, tmp_path: Path) -> None:
+    """The first images with 36, 20 and 5 regions: as arrays, padded on disk, one after the other, and one by one."""
+    counts = np.array([36, 20, 5])
+    kinds = {kind: np.load(folder / "scenes" / f"test_{kind}.npy")[:3] for kind in ("ims", "boxes", "img_sizes")}
+    most = min(int(kinds["ims"].shape[1]), 36)
+    counts = np.minimum(counts, most)
+    real = np.arange(kinds["ims"].shape[1]) < counts[:, None]
+    for form in ("padded", "offsets"):
+        root = tmp_path / form
+        root.mkdir()
+        for kind, values in kinds.items():
+            if kind != "img_sizes":
+                values = values * real[..., None] if form == "padded" else values[real]
+            np.save(root / f"test_{kind}.npy", values.astype(np.float32))
+    np.save(tmp_path / "padded" / "test_num_regions.npy", counts)
+    np.save(tmp_path / "offsets" / "test_offsets.npy", np.concatenate([[0], np.cumsum(counts)]))
+    for name in ("camera", "vsrn"):
+        model = selfalign.load(folder / name, device="cpu")
+        single = [
+            model.encode_images(
+                *(kinds["ims"][[row], :count],), boxes=kinds["boxes"][[row], :count], sizes=kinds["img_sizes"][[row]]
+            )
+            for row, count in enumerate(counts.tolist())
+        ]
+        expected = torch.cat([one.parts[0].views for one in single])
+        found = [
+            model.encode_images(kinds["ims"], boxes=kinds["boxes"], sizes=kinds["img_sizes"], num_regions=counts),
+            *(model.encode_images(tmp_path / form) for form in ("padded", "offsets")),
+        ]
+        for one in found:
+            torch.testing.assert_close(one.parts[0].views, expected, rtol=0, atol=1e-6)
+        ignored = model.encode_images(kinds["ims"], boxes=kinds["boxes"], sizes=kinds["img_sizes"])
+        assert (ignored.parts[0].views[1:] - expected[1:]).abs().max() > 1e-3
+    with pytest.raises(UserError, match="expected num_regions from 1 to"):
+        model.encode_images(kinds["ims"], num_regions=counts + 99)
+
+
+def test_one_vector_an_image_goes_to_vsrn(folder: Path) -> None:
+    features = np.load(folder / "scenes" / "test_ims.npy")[:, 0]
+    model = selfalign.load(folder / "vsrn", device="cpu")
+    assert torch.equal(
+        model.encode_images(features).parts[0].views, model.encode_images(features[:, None]).parts[0].views
+    )

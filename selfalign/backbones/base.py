@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
+from selfalign.errors import UserError
 from selfalign.functional.similarity import pair_similarity
 from selfalign.structures import (
     CaptionBatch,
@@ -60,8 +61,18 @@ class TwoTower(nn.Module):
         return mask if self.padding == "masked" else None
 
     def encode_images(self, batch: ImageBatch) -> ImageEncoding:
-        """Image tower of B images."""
-        return self.image_tower(batch)
+        """Image tower of B images.
+
+        Raises:
+            UserError: if images have different numbers of regions and the tower knows of no mask.
+        """
+        encoding = self.image_tower(batch)
+        if batch.mask is not None and encoding.mask is None:
+            raise UserError(
+                f"backbone: {type(self.image_tower).__name__} takes padding for regions, and the images of these data "
+                "have different numbers of regions; see ImageBatch.mask, or extract as many of every image"
+            )
+        return encoding
 
     def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
         """Text tower of B captions."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from selfalign.backbones.text_encoders import architecture, text_config
 from selfalign.errors import UserError, shown
 from selfalign.files.plain_values import read_json
 from selfalign.files.regular_files import open_regular
@@ -27,8 +28,26 @@ _LARGEST = {
     "vocab_size": 2**24,
     "max_position_embeddings": 2**24,
     "type_vocab_size": 2**16,
+    "dim": 2**16,
+    "hidden_dim": 2**20,
+    "n_layers": 1_000,
+    "n_heads": 2**12,
+    "embedding_size": 2**16,
 }
-_WITH_POOLER = frozenset({"bert", "roberta", "camembert", "xlm-roberta"})
+_OF_OTHER_USES = frozenset(
+    {
+        "_name_or_path",
+        "transformers_version",
+        "dtype",
+        "torch_dtype",
+        "architectures",
+        "id2label",
+        "label2id",
+        "quantization_config",
+    }
+)
+"""Settings of a model that say nothing of its words."""
+_HEADS = ("pooler.", "cls.")
 
 
 def build_bert(settings: dict[str, Any]) -> PreTrainedModel:
@@ -79,7 +98,7 @@ def load_bert(source: str) -> PreTrainedModel:
 
     logging.disable_progress_bar()  # of seconds, and in log files too
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = text_config(AutoConfig.from_pretrained(source))
         model, report = AutoModel.from_pretrained(
             source,
             config=config,
@@ -115,9 +134,11 @@ def read_bert_settings(folder: Path) -> dict[str, Any]:
     record = read_json(path, "BERT settings", _LARGEST_SETTINGS)
     if not isinstance(record, dict):
         raise UserError(f"BERT settings {path}: expected named values")
-    plain = {name: value for name, value in record.items() if isinstance(value, str | int | float | bool)}
     if not isinstance(record.get("model_type", "bert"), str):
         raise UserError(f"BERT settings {path}: model_type expected a name, got {shown(record['model_type'])}")
+    if record.get("model_type") == "clip" and isinstance(record.get("text_config"), dict):
+        record = record["text_config"] | {"model_type": "clip_text_model"}
+    plain = {name: value for name, value in record.items() if value is not None and name not in _OF_OTHER_USES}
     _require_possible(f"BERT settings {path}", plain)
     return {"model_type": "bert"} | plain
 
@@ -165,7 +186,8 @@ def _require_finite(source: str, model: PreTrainedModel) -> None:
 def _load_folder(folder: Path) -> PreTrainedModel:
     """A folder of the BERT family with ``pytorch_model.bin``, names of TensorFlow's age (gamma, beta) included.
 
-    Every parameter must be there and nothing else but a pooler and pretraining heads, which retrieval never uses.
+    Every parameter must be there and nothing else but a pooler, pretraining heads, which retrieval never uses, and
+    what stands beside an encoder whose parameters have its name before them.
     """
     model = build_bert(read_bert_settings(folder))
     path = folder / _WEIGHTS
@@ -173,13 +195,17 @@ def _load_folder(folder: Path) -> PreTrainedModel:
     if not isinstance(stored, dict):
         raise UserError(f"BERT weights {path}: expected a state dict, got {type(stored).__name__}")
     weights = {}
+    prefixes = (f"{model.base_model_prefix}.", "text_model.")
+    inside = tuple(f"{prefix}{head}" for prefix in prefixes for head in _HEADS)
+    prefixed = any(str(name).startswith(prefixes) and not str(name).startswith(inside) for name in stored)
     for name, values in stored.items():
         if not isinstance(name, str) or not isinstance(values, torch.Tensor):
             raise UserError(f"BERT weights {path}: expected tensors by name, got {shown(name)}: {shown(values)}")
-        name = name.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
-        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
-        if not name.startswith(("pooler.", "cls.")) and not name.endswith("position_ids"):
-            weights[name] = values
+        own = next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
+        own = own.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+        beside = prefixed and not name.startswith(prefixes)
+        if not beside and not own.startswith(_HEADS) and not own.endswith("position_ids"):
+            weights[own] = values
     expected = model.state_dict()
     for problem, names in (("missing", expected.keys() - weights), ("unexpected", weights.keys() - expected)):
         if names:
@@ -197,17 +223,14 @@ def _load_folder(folder: Path) -> PreTrainedModel:
 
 def bert_settings(model: PreTrainedModel) -> dict[str, Any]:
     """The configuration of ``model`` as plain values, from which :func:`build_bert` rebuilds it."""
-    return {
-        name: value
-        for name, value in model.config.to_diff_dict().items()
-        if isinstance(value, str | int | float | bool)
-        and name not in {"_name_or_path", "transformers_version", "dtype"}
-    } | {"model_type": model.config.model_type}
+    config = model.config
+    named = {name: value for name, value in config.to_diff_dict().items() if name not in _OF_OTHER_USES}
+    return {name: value for name, value in named.items() if value is not None} | {"model_type": config.model_type}
 
 
 def _without_pooler(model_type: str) -> dict[str, bool]:
     """The models read words, never the pooled sentence: its weights would be dead."""
-    return {"add_pooling_layer": False} if model_type in _WITH_POOLER else {}
+    return {"add_pooling_layer": False} if architecture(model_type).pooler else {}
 
 
 def _one_line(error: Exception) -> str:

@@ -15,6 +15,13 @@ from selfalign.backbones.gated_attention import GatedSelfAttention
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.pooling.base import Pooling
 from selfalign.backbones.pooling.mean import MeanPooling
+from selfalign.backbones.text_encoders import (
+    compute_again,
+    embedding_width,
+    encoded_words,
+    neighbours,
+    require_encoder_options,
+)
 from selfalign.backbones.view_summary import ViewSummary
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import NormAxis, l2_normalize, normalize_along
@@ -77,35 +84,29 @@ class CameraImageTower(nn.Module):
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         if batch.positions is None:
             raise ValueError("positions: expected (B, R, 6) box positions for CAMERA, got None")
-        raw = batch.regions.to(self.project.weight.dtype)
-        regions = normalize_along(self.project(raw), self.norm_axis)  # (B, R, D)
+        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        raw = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
+        regions = normalize_along(rows.put(self.project(raw)), self.norm_axis)  # (B, R, D)
         positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
-        rows = RealRows(regions.shape[:2], None)
-        attended = self.attention(rows.take(regions * positions), residual=rows.take(regions), rows=rows)  # (B·R, D)
+        attended = self.attention(rows.take(regions * positions), residual=rows.take(regions), rows=rows)  # (K, D)
         views, scores = self._views(attended, rows)
         context = self.context(attended, rows) if self.context is not None else None
         return ImageEncoding(
             embedding=ImageEmbedding(views, image_context(context)),
-            concepts=l2_normalize(regions if self.concept is None else self.concept(raw), dim=-1),
+            concepts=l2_normalize(regions if self.concept is None else rows.put(self.concept(raw)), dim=-1),
             context=context,
             region_weights=scores,
+            mask=batch.mask,
         )
 
     def _views(self, attended: Tensor, rows: RealRows) -> tuple[Tensor, Tensor | None]:
         """Views (B, V, D) and, of the published summary, their scores (B, R, V)."""
         regions = normalize_along(rows.put(attended), self.norm_axis)
         if self.summary is not None:
-            return self.summary(regions)
+            return self.summary(regions, rows.mask)
         if self.pooling is None:
             raise ValueError("pooling: expected one where there is no published summary")
         return l2_normalize(self.pooling(rows.take(regions), rows), dim=-1)[:, None], None
-
-
-def embedding_width(bert: PreTrainedModel) -> int:
-    """Width of a BERT-family model's input embeddings."""
-    weight = bert.get_input_embeddings().weight
-    assert isinstance(weight, Tensor)
-    return weight.shape[1]
 
 
 class CameraTextTower(nn.Module):
@@ -125,6 +126,8 @@ class CameraTextTower(nn.Module):
         zero_start: the BatchNorms of attention and MLP start at weight 0: both start as their residuals alone.
         concepts: see :data:`Concepts`.
         window: words of BERT see this many neighbours on each side; ``None`` for all.
+        concept_layer: of BERT, whose words are those of the concept level: 0 before any layer, ``None`` the last.
+        gradient_checkpointing: BERT computes its layers again for the gradient, in place of keeping them.
     """
 
     bert: PreTrainedModel
@@ -145,14 +148,29 @@ class CameraTextTower(nn.Module):
         zero_start: bool = False,
         concepts: Concepts = "shared",
         window: int | None = None,
+        concept_layer: int | None = None,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        if window is not None and window < 1:
-            raise ValueError(f"window: expected at least 1 neighbour, got {window}")
+        require_encoder_options(
+            bert,
+            frozen=bert_frozen,
+            dropout=bert_dropout,
+            window=window,
+            concept_layer=concept_layer,
+            gradient_checkpointing=gradient_checkpointing,
+        )
+        if concept_layer is not None and concepts == "convolution":
+            raise ValueError(
+                "bert.concept_layer: expected null with concepts=convolution, whose words have seen no others"
+            )
         self.bert = bert
         self.bert_frozen = bert_frozen
         self.bert_dropout = bert_dropout
         bert.requires_grad_(not bert_frozen)
+        if gradient_checkpointing:
+            compute_again(bert)
+        self.concept_layer = concept_layer
         bert_width = bert.config.hidden_size
         self.project = xavier_linear(bert_width, width) if word_norm else nn.Linear(bert_width, width)
         self.norm_axis: NormAxis = norm_axis if word_norm else "none"
@@ -179,7 +197,7 @@ class CameraTextTower(nn.Module):
         return self
 
     def words(self, batch: CaptionBatch, only_real: bool) -> Tensor:
-        """(B, W, width of BERT): its last layer.
+        """(B, W, width of BERT): its last layer, and behind it, twice as wide, the concept level's where it is another.
 
         Where ``only_real`` words count, short captions and long ones go through it apart on the CPU, whose time goes
         by words, padding too; on a GPU, not measured, all go at once.
@@ -203,23 +221,30 @@ class CameraTextTower(nn.Module):
         seen = mask.long()
         if self.window is not None:
             seen = neighbours(mask, self.window, self.project.weight.dtype)
-        return self.bert(input_ids=tokens, attention_mask=seen).last_hidden_state
+        return encoded_words(self.bert, tokens, seen, self.concept_layer)
 
     def _concepts(self, tokens: Tensor, encoded: Tensor, words: Tensor, rows: RealRows) -> Tensor:
-        """(B, W, D) words of the concept level, from BERT's (K, E) and the mapped ones (B, W, D)."""
+        """(B, W, D) words of the concept level, from BERT's (K, E) of its layer and the mapped last ones (B, W, D)."""
         if self.concept is None:
-            return words
+            return words if self.concept_layer is None else self._mapped(encoded, rows)
         if not isinstance(self.concept, WordConvolution):
             return rows.put(self.concept(encoded))
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
             vectors = self.bert.get_input_embeddings()(tokens)
         return rows.put(self.concept(rows.take(vectors), rows))
 
+    def _mapped(self, encoded: Tensor, rows: RealRows) -> Tensor:
+        """(B, W, D) of BERT's (K, E)."""
+        return normalize_along(rows.put(self.project(encoded)), self.norm_axis)
+
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means, statistics and attention see the words in ``countable`` (B, W), ``None`` for all."""
         rows = RealRows(batch.tokens.shape, countable)
-        encoded = rows.take(self.words(batch, only_real=countable is not None))  # (K, E)
-        words = normalize_along(rows.put(self.project(encoded)), self.norm_axis)  # (B, W, D)
+        encoded = rows.take(self.words(batch, only_real=countable is not None))  # (K, E), or (K, 2·E)
+        last, of_concepts = (
+            encoded.split(self.project.in_features, dim=-1) if self.concept_layer is not None else (encoded, encoded)
+        )
+        words = self._mapped(last, rows)  # (B, W, D)
         real = rows.take(words)  # (K, D)
         attended = self.attention(real, residual=real, rows=rows)  # (K, D)
         update = self.contract(self.dropout(torch.relu(self.expand(attended))))
@@ -230,24 +255,10 @@ class CameraTextTower(nn.Module):
                 l2_normalize(self.pooling(enriched, rows), dim=-1),
                 caption_context(context),
             ),
-            concepts=l2_normalize(self._concepts(batch.tokens, encoded, words, rows), dim=-1),
+            concepts=l2_normalize(self._concepts(batch.tokens, of_concepts, words, rows), dim=-1),
             mask=batch.mask,
             context=context,
         )
-
-
-def neighbours(mask: Tensor, window: int, kind: torch.dtype) -> Tensor:
-    """(B, 1, W, W) to add to attention scores: 0 where a word sees another, else the least number.
-
-    Args:
-        mask: (B, W) bool, real words.
-        window: how many neighbours on each side a word sees.
-        kind: of the scores.
-    """
-    places = torch.arange(mask.shape[1], device=mask.device)
-    near = (places[:, None] - places[None, :]).abs() <= window  # (W, W)
-    unseen = ~(near & mask[:, None, None, :])
-    return torch.zeros(unseen.shape, dtype=kind, device=mask.device).masked_fill(unseen, torch.finfo(kind).min)
 
 
 class Camera(TwoTower):
@@ -267,7 +278,7 @@ class Camera(TwoTower):
         norm_axis: axis of every norm over regions, and of SelfAlign's over words.
         zero_start: BatchNorms of residual branches start at weight 0, not at 1 as published.
         concepts: see :data:`Concepts`.
-        bert_window: words of BERT see this many neighbours on each side; ``None`` for all.
+        bert_window, bert_concept_layer, bert_gradient_checkpointing: see :class:`CameraTextTower`.
         padding, towers, context: see :class:`TwoTower`.
     """
 
@@ -290,6 +301,8 @@ class Camera(TwoTower):
         zero_start: bool = False,
         concepts: Concepts = "shared",
         bert_window: int | None = None,
+        bert_concept_layer: int | None = None,
+        bert_gradient_checkpointing: bool = False,
         padding: Padding = "masked",
         towers: Towers = "selfalign",
         context: bool = True,
@@ -324,4 +337,6 @@ class Camera(TwoTower):
             zero_start=zero_start,
             concepts=concepts,
             window=bert_window,
+            concept_layer=bert_concept_layer,
+            gradient_checkpointing=bert_gradient_checkpointing,
         )

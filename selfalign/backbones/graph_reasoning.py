@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
+from selfalign.functional.masking import RealRows
 
 
 class GraphReasoning(nn.Module):
@@ -27,16 +28,17 @@ class GraphReasoning(nn.Module):
         self.output_norm = BatchNorm(width)
         nn.init.zeros_(self.output_norm.weight)
 
-    def forward(self, regions: Tensor) -> Tensor:
-        """(B, R, D) → (B, R, D)."""
+    def forward(self, regions: Tensor, rows: RealRows | None = None) -> Tensor:
+        """(B, R, D) → (B, R, D); regions outside ``rows`` are zeros before and after."""
+        rows = RealRows(regions.shape[:2], None) if rows is None else rows
         update = self._merged if regions.shape[:-1].numel() > regions.shape[-1] else self._plain
-        return self.output_norm(update(regions)) + regions
+        return rows.put(self.output_norm(rows.take(update(regions, rows)))) + regions
 
-    def _plain(self, regions: Tensor) -> Tensor:
-        affinity = self.query(regions) @ self.key(regions).mT / regions.shape[1]  # (B, R, R)
+    def _plain(self, regions: Tensor, rows: RealRows) -> Tensor:
+        affinity = _shared_out(self.query(regions) @ self.key(regions).mT, rows)  # (B, R, R)
         return self.output(affinity @ self.message(regions))
 
-    def _merged(self, regions: Tensor) -> Tensor:
+    def _merged(self, regions: Tensor, rows: RealRows) -> Tensor:
         """The same with two products of all regions and two of weights instead of four: less work where B·R > D.
 
         θ(x)ᵀ φ(x) is a quadratic form of x, and nothing stands between g and W.
@@ -44,6 +46,13 @@ class GraphReasoning(nn.Module):
         query, key, message, output = self.query, self.key, self.message, self.output
         left = functional.linear(regions, key.weight.mT @ query.weight, query.bias @ key.weight)  # (B, R, D)
         constant = regions @ (key.bias @ query.weight) + query.bias @ key.bias  # (B, R)
-        affinity = (left @ regions.mT + constant[..., None]) / regions.shape[1]  # (B, R, R)
+        affinity = _shared_out(left @ regions.mT + constant[..., None], rows)  # (B, R, R)
         received = functional.linear(affinity @ regions, output.weight @ message.weight, output.bias)
         return received + affinity.sum(dim=-1, keepdim=True) * (output.weight @ message.bias)
+
+
+def _shared_out(affinity: Tensor, rows: RealRows) -> Tensor:
+    """(B, R, R) affinities over each image's number of regions, none with its padding."""
+    if rows.mask is None:
+        return affinity / rows.shape[1]
+    return (affinity * rows.mask[:, None]) / rows.counts[:, None, None]

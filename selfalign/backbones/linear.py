@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, TwoTower
 from selfalign.backbones.initialisation import xavier_linear
+from selfalign.backbones.text_encoders import encoded_words, require_encoder_options
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import (
@@ -37,11 +38,13 @@ class LinearImageTower(nn.Module):
         self.project = xavier_linear(region_width, width)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
-        regions = batch.regions.to(self.project.weight.dtype)  # (B, R, F)
-        vector = self.project(regions.mean(dim=1))  # the map of the mean is the mean of the maps
+        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        regions = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
+        vector = self.project(rows.mean(regions))  # the map of the mean is the mean of the maps
         return ImageEncoding(
             embedding=ImageEmbedding(l2_normalize(vector, dim=-1)[:, None], None),
-            concepts=l2_normalize(self.project(regions), dim=-1),  # (B, R, D)
+            concepts=l2_normalize(rows.put(self.project(regions)), dim=-1),  # (B, R, D)
+            mask=batch.mask,
         )
 
 
@@ -65,19 +68,26 @@ class BagOfWordsTower(nn.Module):
 
 
 class BertWordsTower(nn.Module):
-    """The words of a frozen BERT → one linear map → their mean.
+    """The words of a BERT → one linear map → their mean.
 
     Args:
-        bert: a BERT-family model; nothing of it is trained, and its dropout is off.
+        bert: a BERT-family model; its dropout is off.
+        frozen: nothing of it is trained.
+        concept_layer: of BERT, whose words are those of the concept level: 0 before any layer, ``None`` the last.
         width: D.
     """
 
     bert: PreTrainedModel
 
-    def __init__(self, *, bert: PreTrainedModel, width: int) -> None:
+    def __init__(self, *, bert: PreTrainedModel, frozen: bool, concept_layer: int | None, width: int) -> None:
         super().__init__()
+        require_encoder_options(
+            bert, frozen=frozen, dropout=False, window=None, concept_layer=concept_layer, gradient_checkpointing=False
+        )
         self.bert = bert
-        bert.requires_grad_(False)
+        self.bert_frozen = frozen
+        self.concept_layer = concept_layer
+        bert.requires_grad_(not frozen)
         self.project = xavier_linear(bert.config.hidden_size, width)
 
     def train(self, mode: bool = True) -> BertWordsTower:
@@ -85,23 +95,26 @@ class BertWordsTower(nn.Module):
         self.bert.eval()
         return self
 
-    @torch.no_grad()
     def words(self, batch: CaptionBatch) -> Tensor:
-        """(B, W, E): BERT's last layer, computed before where it was."""
+        """(B, W, E) or (B, W, 2·E), see :func:`encoded_words`; computed before where it was."""
         if batch.words is not None:
             return batch.words.to(self.project.weight.dtype)
-        return self.bert(input_ids=batch.tokens, attention_mask=batch.mask.long()).last_hidden_state
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
+            return encoded_words(self.bert, batch.tokens, batch.mask.long(), self.concept_layer)
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; the mean counts the words in ``countable`` (B, W), ``None`` for all."""
-        return _encoding(self.project(self.words(batch)), batch, RealRows(batch.tokens.shape, countable))
+        parts = self.words(batch).split(self.project.in_features, dim=-1)
+        words = self.project(parts[0])
+        concepts = words if self.concept_layer is None else self.project(parts[1])
+        return _encoding(words, batch, RealRows(batch.tokens.shape, countable), concepts)
 
 
-def _encoding(words: Tensor, batch: CaptionBatch, rows: RealRows) -> CaptionEncoding:
-    """Of the mean of (B, W, D) ``words``."""
+def _encoding(words: Tensor, batch: CaptionBatch, rows: RealRows, concepts: Tensor | None = None) -> CaptionEncoding:
+    """Of the mean of (B, W, D) ``words``; with words of the concept level of their own."""
     return CaptionEncoding(
         embedding=CaptionEmbedding(l2_normalize(rows.mean(rows.take(words)), dim=-1), None),
-        concepts=l2_normalize(words, dim=-1),
+        concepts=l2_normalize(words if concepts is None else concepts, dim=-1),
         mask=batch.mask,
     )
 
@@ -113,7 +126,8 @@ class LinearTwoTower(TwoTower):
         region_width: F, read from the data.
         width: D.
         vocabulary_size: words of the vocabulary, for a bag of words.
-        bert: a BERT-family model whose frozen words take the place of the bag.
+        bert: a BERT-family model whose words take the place of the bag.
+        bert_frozen, bert_concept_layer: see :class:`BertWordsTower`.
         padding: see :class:`TwoTower`.
     """
 
@@ -126,6 +140,8 @@ class LinearTwoTower(TwoTower):
         width: int = 1024,
         vocabulary_size: int,
         bert: PreTrainedModel | None = None,
+        bert_frozen: bool = True,
+        bert_concept_layer: int | None = None,
         padding: Padding = "masked",
     ) -> None:
         super().__init__(padding=padding, towers="original", context=False)
@@ -134,4 +150,6 @@ class LinearTwoTower(TwoTower):
         if bert is None:
             self.text_tower = BagOfWordsTower(vocabulary_size=vocabulary_size, width=width)
         else:
-            self.text_tower = BertWordsTower(bert=bert, width=width)
+            self.text_tower = BertWordsTower(
+                bert=bert, frozen=bert_frozen, concept_layer=bert_concept_layer, width=width
+            )

@@ -43,10 +43,14 @@ class ViewSummary(nn.Module):
         )
         self.score = nn.Linear(sum(conv.channels for conv in _CONVOLUTIONS), views)
 
-    def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Views (B, V, D) of unit length, and the scores S (B, R, V) that made them, from (B, R, D) regions."""
+    def forward(self, regions: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Views (B, V, D) of unit length, and the scores S (B, R, V) that made them, from (B, R, D) regions.
+
+        Regions outside (B, R) ``mask`` are zeros, as beside an image, and so are their scores.
+        """
         channels_first = regions.mT.contiguous()  # (B, D, R)
         features = torch.cat([torch.relu(conv(channels_first)) for conv in self.convolutions], dim=1)
         scores = self.score(features.mT)  # (B, R, V)
-        views = torch.softmax(scores, dim=1).mT @ regions  # (B, V, D)
-        return l2_normalize(views, dim=-1), scores
+        logits = scores if mask is None else scores.masked_fill(~mask[..., None], -torch.inf)
+        views = torch.softmax(logits, dim=1).mT @ regions  # (B, V, D)
+        return l2_normalize(views, dim=-1), scores if mask is None else scores * mask[..., None]

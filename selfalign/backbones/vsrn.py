@@ -13,7 +13,7 @@ from selfalign.backbones.graph_reasoning import GraphReasoning
 from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.pooling.base import Pooling
 from selfalign.backbones.pooling.mean import MeanPooling
-from selfalign.functional.masking import RealRows
+from selfalign.functional.masking import RealRows, packed
 from selfalign.functional.normalize import NormAxis, l2_normalize, normalize_along
 from selfalign.structures import (
     CaptionBatch,
@@ -73,26 +73,29 @@ class VsrnImageTower(nn.Module):
                 bias.requires_grad_(False)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
-        raw = batch.regions.to(self.project.weight.dtype)
-        regions = self.project(raw)  # (B, R, D)
+        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        raw = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
+        regions = rows.put(self.project(raw))  # (B, R, D)
         if self.region_norm:
             regions = normalize_along(regions, self.norm_axis)
-        reasoned = self.graph(regions)
+        reasoned = regions
+        for block in self.graph:
+            reasoned = block(reasoned, rows)
         graph = normalize_along(reasoned, self.norm_axis)
-        rows = RealRows(reasoned.shape[:2], None)
         vector = l2_normalize(self.final_norm(self._summary(graph, rows)), dim=-1)
         context = self.context(rows.take(reasoned), rows) if self.context is not None else None
         return ImageEncoding(
             embedding=ImageEmbedding(vector[:, None], image_context(context, fused_first=True)),
-            concepts=l2_normalize(regions if self.concept is None else self.concept(raw), dim=-1),
+            concepts=l2_normalize(regions if self.concept is None else rows.put(self.concept(raw)), dim=-1),
             context=context,
             graph=graph,
+            mask=batch.mask,
         )
 
     def _summary(self, graph: Tensor, rows: RealRows) -> Tensor:
         """(B, D): the pooled regions, or the GRU's last hidden state."""
         if self.rnn is not None:
-            return self.rnn(graph)[1][0]
+            return self.rnn(packed(graph, rows.mask))[1][0]
         if self.pooling is None:
             raise ValueError("pooling: expected one where there is no GRU over regions")
         return self.pooling(rows.take(graph), rows)

@@ -23,8 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _export(options: argparse.Namespace) -> None:
     import selfalign
 
+    if options.to is None and options.vocabulary is None:
+        raise UserError("export: expected --to DIR, --vocabulary FILE, or both")
+    model = selfalign.load(options.model, device="cpu")
+    if options.vocabulary is not None:
+        words = model.export_vocabulary(options.vocabulary)
+        say(f"wrote {options.vocabulary}: {words:,} words, for backbone.vocabulary.file")
+    if options.to is None:
+        return
     results = options.results or run_of(options.model)
-    selfalign.load(options.model, device="cpu").export(options.to, results)
+    model.export(options.to, results)
     told = "no figures: it was not evaluated" if results is None else f"figures of {results}"
     say(f"wrote {options.to}: the model, and a card with {told}")
     if options.push is not None:
@@ -78,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="selfalign export", description="Write a trained model as a folder for others."
     )
     parser.add_argument("model", help="a run folder or a checkpoint")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--vocabulary", type=Path, metavar="FILE", help="write the model's words as JSON, for backbone.vocabulary.file"
+    )
     parser.add_argument(
         "--results", type=Path, metavar="RUN", help="the evaluation whose figures go into the card; the model's own run"
     )

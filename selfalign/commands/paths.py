@@ -51,8 +51,11 @@ def expand_paths(plain: dict[str, Any]) -> None:
         place: Any = plain
         for group in groups:
             place = place.get(group) if isinstance(place, dict) else None
-        if isinstance(place, dict) and isinstance(place.get(key), str):
-            place[key] = _expanded(place[key])
+        value = place.get(key) if isinstance(place, dict) else None
+        if isinstance(value, str):
+            place[key] = _expanded(value)
+        elif isinstance(value, list):
+            place[key] = [_expanded(one) if isinstance(one, str) else one for one in value]
 
 
 def checkpoint_list(value: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from selfalign.data.checks.rules import word_findings
 from selfalign.data.datamodule import require_three_splits
 from selfalign.data.dataset import AlignmentDataset, open_split
 from selfalign.data.photographs import Photos
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, require_box_unit
+from selfalign.data.regions.positions import require_box_unit
 from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.engine.building import Config, build_data, build_tokenizer
@@ -44,6 +45,11 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
     for name in dict.fromkeys(names):
         inspection.split(name)
     inspection.together()
+    for folder in map(Path, data["further"]):
+        more = Inspection(folder, boxes=boxes, full=full, box_unit=data["boxes"])
+        more.split(data["train_split"])
+        inspection.findings += [replace(found, about=f"{folder.name}/{found.about}") for found in more.findings]
+        inspection.wrong_boxes += more.wrong_boxes
     _protocols(config, inspection)
     if checksums:
         inspection.findings += checksum_findings(inspection.root)
@@ -52,11 +58,11 @@ def inspect(config: Config, *, full: bool, checksums: bool) -> Inspection:
 
 def _protocols(config: Config, inspection: Inspection) -> None:
     name = config["data"]["test_split"]
-    features = inspection.splits[name].features
-    if features is None:
+    split = inspection.splits[name]
+    if split.features is None or split.owners is None:
         return
     for protocol in config["data"]["protocol"]:
-        job = partial(check_protocol, protocol, features.images, CAPTIONS_PER_IMAGE * features.images)
+        job = partial(check_protocol, protocol, split.features.images, split.owners)
         inspection.add(f"{name} protocol", job)
 
 

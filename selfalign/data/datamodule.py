@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from selfalign.data.checks.findings import require
+from selfalign.data.checks.findings import counted, require
 from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.checks.rules import split_findings, word_findings
 from selfalign.data.dataset import (
@@ -24,7 +24,8 @@ from selfalign.data.dataset import (
     open_split,
 )
 from selfalign.data.loader_process import LoadedElsewhere, lacking_shared_memory, leave_stopping_to_the_run
-from selfalign.data.regions.features import require_box_unit
+from selfalign.data.mixture import MixedBatches, MixedPairs, pairs_of_an_epoch
+from selfalign.data.regions.positions import require_box_unit
 from selfalign.data.regions.resident import ResidentFeatures
 from selfalign.data.sampling import SharedBatches, ShuffledBatches
 from selfalign.data.text.tokenizers import CaptionTokenizer, unknown_share
@@ -57,7 +58,9 @@ class RetrievalDataModule(pl.LightningDataModule):
         resident: keep the features of the training split on the device.
         by_length: evaluate captions in order of length; ``False`` where padding matters (``padding=paper``).
         pad_to: fixed width of caption batches (``padding=paper``); ``None`` for the longest of each batch.
-        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image.
+        box_unit: of the boxes on disk, ``pixels`` or ``fractions`` of the image, or a grid in their place, as ``7x7``.
+        further: folders whose training splits are trained on, too.
+        shares: of the folders in an epoch, the first one's first; empty: as many pairs as each has captions.
         report: told in one line what takes time.
 
     Raises:
@@ -81,6 +84,8 @@ class RetrievalDataModule(pl.LightningDataModule):
         by_length: bool = True,
         pad_to: int | None = None,
         box_unit: str = "pixels",
+        further: Sequence[str | Path] = (),
+        shares: Sequence[float] = (),
         report: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
@@ -95,6 +100,12 @@ class RetrievalDataModule(pl.LightningDataModule):
                 raise ValueError(f"{name}: expected at least {least}, got {value}")
         require_three_splits(train_split, val_split, test_split)
         require_box_unit(box_unit)
+        if resident and further:
+            raise ValueError("resident: expected false where several data sets are trained on (data.further), got true")
+        if shares:
+            pairs_of_an_epoch([1] * (1 + len(further)), shares)
+        self.further, self.shares = [Path(folder) for folder in further], list(shares)
+        self._more: list[Split] | None = None
         self.root, self.tokenizer, self.batch_size = root, tokenizer, batch_size
         self.boxes, self.seed = boxes, seed
         self.names = {"train": train_split, "val": val_split, "test": test_split}
@@ -110,26 +121,53 @@ class RetrievalDataModule(pl.LightningDataModule):
     def split(self, role: str) -> Split:
         """The opened and checked split that plays ``train``, ``val`` or ``test``."""
         if role not in self._splits:
-            name = self.names[role]
-            self._report(f"reading {name}: {self.root}")
-            split = open_split(
-                self.root,
-                name,
-                self.tokenizer,
-                boxes=self.boxes,
-                limit_captions=self.limits.get(role),
-                pad_to=self.pad_to,
-                box_unit=self.box_unit,
-            )
-            require(split_findings(split.files, split.texts, split.features, split.positions), self._report)
-            require(word_findings(split.files, split.texts, split.captions, self.tokenizer), self._report)
-            share = unknown_share(split.captions, self.tokenizer.unknown_id)
-            self._report(
-                f"{name}: {split.images:,} images, {len(split.captions):,} captions, "
-                f"{split.features.regions} regions of {split.features.width}, {share:.2%} unknown words"
-            )
-            self._splits[role] = split
+            self._splits[role] = self._opened(self.root, role)
         return self._splits[role]
+
+    def _opened(self, root: Path, role: str) -> Split:
+        name = self.names[role]
+        self._report(f"reading {name}: {root}")
+        split = open_split(
+            root,
+            name,
+            self.tokenizer,
+            boxes=self.boxes,
+            limit_captions=self.limits.get(role) if root == self.root else None,
+            pad_to=self.pad_to,
+            box_unit=self.box_unit,
+        )
+        require(
+            split_findings(split.files, split.texts, split.features, split.positions, split.image_of_caption),
+            self._report,
+        )
+        require(word_findings(split.files, split.texts, split.captions, self.tokenizer), self._report)
+        share = unknown_share(split.captions, self.tokenizer.unknown_id)
+        self._report(
+            f"{name}: {split.images:,} images, {len(split.captions):,} captions, "
+            f"{split.features.numbers} regions of {split.features.width}, {share:.2%} unknown words"
+        )
+        if split.images_without_caption:
+            self._report(
+                f"{name}: {counted(split.images_without_caption, 'image')} without a caption: captions search "
+                "them, they are no queries"
+            )
+        return split
+
+    def further_splits(self) -> list[Split]:
+        """The training splits of the further data sets, opened and checked.
+
+        Raises:
+            UserError: if their features have another width.
+        """
+        if self._more is None:
+            first, self._more = self.split("train"), [self._opened(folder, "train") for folder in self.further]
+            for split in self._more:
+                if split.features.width != first.features.width:
+                    raise UserError(
+                        f"data.further: features {split.features.path} are {split.features.width:,} wide, those of "
+                        f"{first.features.path} {first.features.width:,}"
+                    )
+        return self._more
 
     def use_word_features(self, role: str, words: WordFeatures) -> None:
         """Give captions of a split with what a frozen text encoder made of them."""
@@ -141,10 +179,14 @@ class RetrievalDataModule(pl.LightningDataModule):
         Raises:
             UserError: naming two splits.
         """
-        splits = [self.split(role) for role in ("train", "val", "test")]
-        require(
-            overlap_findings([Contents(s.files.split, s.features, s.texts, s.files.ids) for s in splits]), self._report
-        )
+        own = {role: self.split(role) for role in ("train", "val", "test")}
+        require(overlap_findings([_contents(split) for split in own.values()]), self._report)
+        for split, folder in zip(self.further_splits(), self.further, strict=True):
+            # Ids are of their own data set: another one's may be the same numbers. Other regions are other features.
+            alike = split.features if split.features.numbers == own["train"].features.numbers else None
+            trained = replace(_contents(split), name=f"{folder.name}/{split.files.split}", files=None, features=alike)
+            require(overlap_findings([trained, _contents(own["val"])]), self._report)
+            require(overlap_findings([trained, _contents(own["test"])]), self._report)
 
     def setup(self, stage: str) -> None:
         """Open the splits of a stage of Lightning's."""
@@ -163,10 +205,22 @@ class RetrievalDataModule(pl.LightningDataModule):
                 f"data.batch_size: {self.batch_size} pairs cannot be shared out evenly to {processes.size} processes; "
                 f"it is the batch of all of them together, use a multiple of {processes.size}"
             )
-        dataset = PairDataset(self.split("train"), processes.rank, processes.size, regions=not self.resident)
         least = max(2, processes.size)
         same = getattr(self.trainer, "overfit_batches", 0) > 0
-        batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least, same=same)
+        dataset: BatchedDataset
+        batches: ShuffledBatches
+        if self.further:
+            splits = [self.split("train"), *self.further_splits()]
+            dataset = MixedPairs(splits, processes.rank, processes.size)
+            sizes = [len(split.captions) for split in splits]
+            counts = pairs_of_an_epoch(sizes, self.shares)
+            self._report(
+                f"an epoch has {' + '.join(f'{count:,}' for count in counts)} pairs of {len(splits)} data sets"
+            )
+            batches = MixedBatches(sizes, counts, self.batch_size, self.seed, least, same=same)
+        else:
+            dataset = PairDataset(self.split("train"), processes.rank, processes.size, regions=not self.resident)
+            batches = ShuffledBatches(len(dataset), self.batch_size, self.seed, least, same=same)
         batches.start_at(*self._position)
         return self._loader(dataset, batches)
 
@@ -255,6 +309,10 @@ def require_three_splits(train: str, validation: str, test: str) -> None:
             f"data: training, validation and test need three splits, got {train}, {validation}, {test}; "
             "a model chosen on its test split gives numbers that mean nothing"
         )
+
+
+def _contents(split: Split) -> Contents:
+    return Contents(split.files.split, split.features, split.texts, split.files, split.image_of_caption)
 
 
 def _as_it_is(batch: object) -> object:

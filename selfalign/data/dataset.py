@@ -12,8 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from selfalign.data.layout import SplitFiles, find_split
+from selfalign.data.ownership import open_features
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import Positions, open_positions
 from selfalign.data.text.captions import TokenizedCaptions, read_captions
 from selfalign.data.text.kept_text import kept_tokens
 from selfalign.data.text.tokenizers import CaptionTokenizer
@@ -35,25 +37,34 @@ class Split:
         features: of N images.
         positions: of their boxes; ``None`` for models that need none.
         texts: the M captions.
-        captions: the same, as tokens. Caption i describes image i // 5.
+        captions: the same, as tokens.
+        image_of_caption: (M,) int64, row of the image that each caption describes.
         pad_to: fixed width of caption batches; ``None`` for the longest of each batch.
         words: a frozen text encoder's outputs for all captions; ``None``: the model computes them.
         box_unit: of the boxes on disk.
+        is_whole: all captions of the split are there.
     """
 
     files: SplitFiles
     features: RegionFeatures
-    positions: BoxPositions | None
+    positions: Positions | None
     texts: list[str]
     captions: TokenizedCaptions
+    image_of_caption: np.ndarray
     pad_to: int | None
     words: WordFeatures | None = None
     box_unit: str = "pixels"
+    is_whole: bool = True
 
     @property
     def images(self) -> int:
-        """Images whose captions are used: all, or fewer where the captions were limited."""
-        return -(-len(self.captions) // CAPTIONS_PER_IMAGE)
+        """Images that are used: all, or where the captions were limited those up to the last that they describe."""
+        return self.features.images if self.is_whole else 1 + int(self.image_of_caption.max())
+
+    @property
+    def images_without_caption(self) -> int:
+        """How many of them no caption describes: captions search them, and they are no queries."""
+        return self.images - len(np.unique(self.image_of_caption))
 
     def image_batch(self, images: np.ndarray, *, regions: bool = True) -> ImageBatch:
         """Batch of ``images`` (B,), without ``regions`` where the device has them."""
@@ -62,6 +73,7 @@ class Split:
             torch.from_numpy(values),
             None if self.positions is None else torch.from_numpy(self.positions.rows(images)),
             torch.from_numpy(images),
+            None if (mask := self.features.mask(images)) is None else torch.from_numpy(mask),
         )
 
     def caption_batch(self, captions: np.ndarray, width: int | None = None) -> CaptionBatch:
@@ -71,13 +83,13 @@ class Split:
             torch.from_numpy(tokens),
             torch.from_numpy(lengths),
             torch.from_numpy(captions),
-            torch.from_numpy(captions // CAPTIONS_PER_IMAGE),
+            torch.from_numpy(self.image_of_caption[captions]),
             None if self.words is None else torch.from_numpy(self.words.rows(captions, tokens.shape[1])),
         )
 
     def pair_batch(self, captions: np.ndarray) -> PairBatch:
         """Batch of ``captions`` (B,) with their images."""
-        return PairBatch(self.image_batch(captions // CAPTIONS_PER_IMAGE), self.caption_batch(captions))
+        return PairBatch(self.image_batch(self.image_of_caption[captions]), self.caption_batch(captions))
 
 
 def open_split(
@@ -105,30 +117,21 @@ def open_split(
     """
     files = find_split(root, split)
     texts = read_captions(files.captions)
-    features = RegionFeatures(files.features, len(texts))
-    positions = open_positions(files, features, box_unit) if boxes else None
+    owned = open_features(files, len(texts))
+    positions = open_positions(files, owned.features, box_unit) if boxes else None
+    is_whole = limit_captions is None or limit_captions >= len(texts)
     texts = texts[:limit_captions]
-    return Split(files, features, positions, texts, kept_tokens(tokenizer, texts), pad_to, box_unit=box_unit)
-
-
-def open_positions(files: SplitFiles, features: RegionFeatures, box_unit: str = "pixels") -> BoxPositions:
-    """Where the regions of a split are.
-
-    Args:
-        files: of the split.
-        features: of its images.
-        box_unit: of the boxes on disk.
-
-    Raises:
-        UserError: if a file is missing or does not fit the features.
-    """
-    if files.boxes is None or files.sizes is None:
-        missing = "boxes.npy" if files.boxes is None else "img_sizes.npy"
-        raise UserError(
-            f"data folder {files.root}: {files.split}_{missing} is missing, which this backbone needs; "
-            "add it, or use a backbone that reads no boxes, as backbone=vsrn"
-        )
-    return BoxPositions(files.boxes, files.sizes, features, box_unit)
+    return Split(
+        files,
+        owned.features,
+        positions,
+        texts,
+        kept_tokens(tokenizer, texts),
+        owned.image_of_caption[:limit_captions],
+        pad_to,
+        box_unit=box_unit,
+        is_whole=is_whole,
+    )
 
 
 class BatchedDataset(Dataset):
@@ -174,7 +177,7 @@ class PairDataset(BatchedDataset):
         shares = np.array_split(captions, self.size)
         own = shares[self.rank]
         return PairBatch(
-            self.split.image_batch(own // CAPTIONS_PER_IMAGE, regions=self.regions),
+            self.split.image_batch(self.split.image_of_caption[own], regions=self.regions),
             self.split.caption_batch(own, int(self.split.captions.lengths_of(captions).max())),
             tuple(len(share) for share in shares),
         )
@@ -224,7 +227,7 @@ class AlignmentDataset(BatchedDataset):
         files = split.files
         if files.alignments is None or files.boxes is None or files.sizes is None:
             raise ValueError(f"split: expected alignments, boxes and sizes in {files.root}, got a split without")
-        self._boxes = BoxPositions(files.boxes, files.sizes, split.features, split.box_unit)
+        self._boxes = open_positions(files, split.features, split.box_unit)
         rows = DiskArray(files.alignments, 2, "alignments")
         if rows.shape[1] != 6:
             raise UserError(f"alignments {files.alignments}: expected shape (K, 6), got {rows.shape}")
@@ -244,7 +247,9 @@ class AlignmentDataset(BatchedDataset):
 
     def __getitems__(self, indices: Sequence[int]) -> AlignmentBatch:
         captions = np.asarray([self._captions[index] for index in indices], np.int64)
-        boxes, _ = self._boxes.raw(captions // CAPTIONS_PER_IMAGE)
+        images = self.split.image_of_caption[captions]
+        boxes, _ = self._boxes.raw(images)
+        mask = self._boxes.mask(images)
         pairs = self.split.pair_batch(captions)
         rows, words, phrases, correct, centred = [], [], [], [], []
         for row, caption in enumerate(captions.tolist()):
@@ -256,8 +261,9 @@ class AlignmentDataset(BatchedDataset):
                 phrases.append(phrase)
                 true = np.stack(true_boxes)
                 shares = box_overlaps(torch.from_numpy(boxes[row]), torch.from_numpy(true))
-                correct.append((shares.amax(dim=1) >= _OVERLAP).numpy())
-                centred.append(np.asarray(centres_in(boxes[row], true).any(axis=1)))
+                real = True if mask is None else mask[row]
+                correct.append((shares.amax(dim=1) >= _OVERLAP).numpy() & real)
+                centred.append(np.asarray(centres_in(boxes[row], true).any(axis=1)) & real)
         return AlignmentBatch(
             pairs, torch.tensor(rows), torch.tensor(words), _stack(phrases), _stack(correct), _stack(centred)
         )

@@ -1,19 +1,20 @@
-"""``{split}_ids.txt``: which image a row of the features is."""
+"""``{split}_ids.txt`` and other files of ids or names, one a line."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.errors import UserError
 from selfalign.files.regular_files import read_regular
 
+CAPTIONS_PER_IMAGE = 5
+"""Of the published data sets, and where nothing else says whose captions are whose."""
 _LARGEST_FILE = 64 * 2**20
 _LONGEST = 256
 
 
-def read_image_ids(path: Path) -> list[str]:
-    """The id of every image, in order; a file with one line a caption repeats each id five times.
+def read_ids(path: Path) -> list[str]:
+    """The lines of a file of ids.
 
     Raises:
         UserError: if the file is unreadable, empty, or has a line that is no id.
@@ -28,6 +29,16 @@ def read_image_ids(path: Path) -> list[str]:
     wrong = next((row for row, identity in enumerate(ids, 1) if not identity or len(identity) > _LONGEST), None)
     if wrong is not None:
         raise UserError(f"ids {path}: line {wrong} is empty or no id; expected one id a line")
+    return ids
+
+
+def read_image_ids(path: Path) -> list[str]:
+    """The id of every image, in order; a file with one line a caption may repeat each id five times.
+
+    Raises:
+        UserError: if the file is unreadable, empty, or has a line that is no id.
+    """
+    ids = read_ids(path)
     firsts = ids[::CAPTIONS_PER_IMAGE]
     repeated = len(ids) % CAPTIONS_PER_IMAGE == 0 and all(
         ids[place::CAPTIONS_PER_IMAGE] == firsts for place in range(CAPTIONS_PER_IMAGE)

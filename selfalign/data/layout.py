@@ -17,6 +17,9 @@ _NAMES = {
     "boxes": ("boxes.npy", "bbx.npy", "bboxes.npy"),
     "sizes": ("img_sizes.npy", "sizes.npy", "img_size.npy"),
     "ids": ("ids.txt",),
+    "row_ids": ("image_ids.txt",),
+    "counts": ("num_regions.npy",),
+    "offsets": ("offsets.npy",),
     "caption_ids": ("capids.txt",),
     "images": ("images.txt",),
     "alignments": ("alignments.npy",),
@@ -34,7 +37,10 @@ class SplitFiles:
         captions: one caption a line.
         boxes: (N, R, 4), x1 y1 x2 y2 in pixels.
         sizes: (N, 2), width and height in pixels.
-        ids: image number of every caption.
+        ids: id of the image of every caption, or of every image.
+        row_ids: id of the image in every row of the features.
+        counts: (N,) regions that are real.
+        offsets: (N + 1,) where each image begins, where the regions stand one after the other.
         caption_ids: number of every caption in its data set.
         images: picture file name of every image.
         alignments: (K, 6), caption, word, true box; built-in data only.
@@ -49,6 +55,14 @@ class SplitFiles:
     images: Path | None
     alignments: Path | None
     caption_ids: Path | None = None
+    row_ids: Path | None = None
+    counts: Path | None = None
+    offsets: Path | None = None
+
+    @property
+    def prefix(self) -> str:
+        """How the names of its files begin: another variant of the split's name may be there, as ``val`` of ``dev``."""
+        return self.features.name.rpartition("_")[0]
 
     @property
     def root(self) -> Path:

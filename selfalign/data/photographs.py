@@ -39,7 +39,7 @@ class Photos:
         self._names = read_image_ids(files.images) if files.images is not None else []
         if (outside := next((name for name in self._names if not stays_inside(name)), None)) is not None:
             raise UserError(f"images {files.images}: {shown(outside)} leaves the folder of the photographs")
-        self._ids = read_image_ids(files.ids) if files.images is None and files.ids is not None else []
+        self._ids = _image_ids(files) if files.images is None else []
         self._folders = [files.root, files.root / "images"] if folder is None else [folder]
         if folder is None:
             return
@@ -85,6 +85,13 @@ class Photos:
                 for part in _COCO:
                     name = f"COCO_{part}_{int(self._ids[image]):012}.jpg"
                     yield from (folder / name, folder / part / name)
+
+
+def _image_ids(files: SplitFiles) -> list[str]:
+    """The id of every row, told without captions or features."""
+    if files.row_ids is not None:
+        return read_image_ids(files.row_ids)
+    return [] if files.ids is None else list(dict.fromkeys(read_image_ids(files.ids)))
 
 
 def read_photograph(path: Path) -> Image.Image | None:

@@ -43,8 +43,12 @@ class ShuffledBatches(Sampler[list[int]]):
         whole, rest = divmod(self.samples, self.batch_size)
         return whole + (rest >= max(self.least, 1))
 
+    def order(self, epoch: int) -> np.ndarray:
+        """(K,) the samples of an epoch."""
+        return np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng((self.seed, 0 if self.same else self.epoch)).permutation(self.samples)
+        order = self.order(0 if self.same else self.epoch)
         for batch in range(self._skipped, len(self)):
             yield order[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
+from selfalign.backbones.text_encoders import require_tokens
 from selfalign.data.datamodule import RetrievalDataModule, require_three_splits
 from selfalign.data.layout import find_split, require_distinct_files
 from selfalign.data.text.captions import read_captions
@@ -42,7 +43,8 @@ def build_tokenizer(config: Config, report: Callable[[str], None]) -> CaptionTok
 
     def training_captions() -> list[str]:
         captions = read_captions(find_split(Path(data["root"]), data["train_split"]).captions)
-        return captions[: data["training_captions"]]
+        further = [find_split(Path(folder), data["train_split"]).captions for folder in data.get("further") or ()]
+        return captions[: data["training_captions"]] + [text for path in further for text in read_captions(path)]
 
     if BACKBONES[backbone["name"]].tokenizer == "words":
         settings = backbone["vocabulary"]
@@ -99,6 +101,15 @@ def build_module(
     """A fresh module, pretrained BERT weights included where a source is named."""
     settings = config["backbone"].get("bert")
     encoder = None if settings is None else _start_bert(settings, tokenizer)
+    if encoder is not None and isinstance(tokenizer, WordPieceTokenizer):
+        construct(
+            "backbone.bert",
+            require_tokens,
+            config=encoder.config,
+            vocabulary_size=tokenizer.vocabulary_size,
+            pad_id=tokenizer.pad_id,
+            maximum_length=tokenizer.maximum_length,
+        )
     bert = None if encoder is None else bert_settings(encoder)
     return _kind(config)(config, region_width, tokenizer.state(), bert, extractor, encoder=encoder)
 

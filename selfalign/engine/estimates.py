@@ -11,7 +11,7 @@ import torch
 
 from selfalign.backbones.bert import read_bert_settings
 from selfalign.data.checks.inspection import Inspection
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
 from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.engine.building import Config, rebuild_module
 from selfalign.runs.checkpoint import Provenance
@@ -47,15 +47,16 @@ def estimates(config: Config, inspection: Inspection, tokenizer: CaptionTokenize
     yield "a batch", f"{_size(batch)} of regions ({data['batch_size']} images, fp32)"
     if tokenizer is not None and (model := _model_bytes(config, train.width, tokenizer)) is not None:
         yield "model", f"{_size(model)} with gradients and Adam's state (fp32), activations not counted"
-    gallery = _gallery_bytes(config, features["test"].images)
+    texts = {role: len(split.texts or ()) for role, split in opened.items()}
+    gallery = _gallery_bytes(config, features["test"].images, texts["test"])
     yield "test embeddings", f"{_size(gallery)} ({config['backbone']['width']} wide, fp32)"
-    captions = train.images * CAPTIONS_PER_IMAGE
+    captions = texts["train"]
     batches = data["batch_size"] * config["trainer"]["accumulate_grad_batches"]
     steps = training["epochs"] * -(-captions // batches)
     yield "steps", f"{steps:,} in {training['epochs']} epochs; their own time is the device's and not estimated"
     rate = _reading_rate(train)
-    # An epoch of all captions reads every image five times, once for each of its captions.
-    minutes = training["epochs"] * CAPTIONS_PER_IMAGE * train.bytes / rate / 60
+    # An epoch of all captions reads every image once for each of its captions.
+    minutes = training["epochs"] * captions * train.image_bytes / rate / 60
     yield (
         "reading",
         f"{_size(int(rate))}/s measured on random images, so at least {minutes:,.1f} minutes of the training "
@@ -82,12 +83,11 @@ def _model_bytes(config: Config, region_width: int, tokenizer: CaptionTokenizer)
     )
 
 
-def _gallery_bytes(config: Config, images: int) -> int:
+def _gallery_bytes(config: Config, images: int, captions: int) -> int:
     """Joint embeddings of the test split."""
     width, loss = config["backbone"]["width"], config["loss"]
     views = config["backbone"].get("views", 1)
     context = _CONTEXT * width if loss["context"]["weight"] else 0
-    captions = images * CAPTIONS_PER_IMAGE
     return _FLOAT * (images * (views * width + context) + captions * (width + context))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from selfalign import console
@@ -86,7 +87,7 @@ def checked_width(data: RetrievalDataModule, protocols: Sequence[str]) -> int:
     data.require_three_contents()
     test = data.split("test")
     for protocol in protocols:
-        check_protocol(protocol, test.images, len(test.captions))
+        check_protocol(protocol, test.images, test.image_of_caption)
     return data.split("train").features.width
 
 
@@ -164,7 +165,7 @@ def evaluate_checkpoints(
         if embeddings:
             similarity = full_similarity(tile, images, len(first.image_of_caption))
             pairs = [(gallery.image, gallery.caption) for gallery in galleries]
-            save_embeddings(pairs, similarity, run_dir / "embeddings.safetensors")
+            save_embeddings(pairs, similarity, first.image_of_caption, run_dir / "embeddings.safetensors")
         if answers:
             _keep_answers(tile, first, answers, run_dir, trec=trec)
         ranks_file.save_ranks(results, first.image_of_caption, first.texts, run_dir / ranks_file.NAME)
@@ -185,8 +186,9 @@ def _require_one_gallery(models: Sequence[tuple[Any, Any, RetrievalDataModule, A
     for _, _, source, _ in models:
         shown = source.split("test")
         for protocol in protocols:
-            check_protocol(protocol, shown.images, len(shown.captions))
-        if shown.texts != models[0][2].split("test").texts:
+            check_protocol(protocol, shown.images, shown.image_of_caption)
+        first = models[0][2].split("test")
+        if shown.texts != first.texts or not np.array_equal(shown.image_of_caption, first.image_of_caption):
             raise UserError("ensemble: the checkpoints see different captions; pass one data.root for all")
 
 

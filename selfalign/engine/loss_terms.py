@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.data.dataset import Split
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.engine.modules.retrieval import RetrievalModule
 from selfalign.errors import UserError
 from selfalign.processes.exchange import ALONE, Shares
@@ -47,16 +46,16 @@ def loss_terms(module: RetrievalModule, split: Split, *, batch_size: int, batche
     Raises:
         UserError: if the split has less than one batch.
     """
-    count = min(batches, split.images // batch_size)
+    _, firsts = np.unique(split.image_of_caption, return_index=True)
+    count = min(batches, len(firsts) // batch_size)
     if count == 0:
-        raise UserError(f"split: {split.images} images are fewer than a batch of {batch_size}")
+        raise UserError(f"split: {len(firsts)} images are fewer than a batch of {batch_size}")
     module.eval().requires_grad_(True)
     if hasattr(module.backbone.text_tower, "bert") and getattr(module.backbone.text_tower, "bert_frozen", True):
         module.backbone.text_tower.bert.requires_grad_(False)
     measured: dict[str, list[tuple[float, ...]]] = {}
     for number in range(count):
-        captions = CAPTIONS_PER_IMAGE * np.arange(number * batch_size, (number + 1) * batch_size)
-        batch = split.pair_batch(captions)
+        batch = split.pair_batch(firsts[number * batch_size : (number + 1) * batch_size])
         right = _terms(module, batch)
         with torch.no_grad():
             wrong = _terms(module, PairBatch(batch.images.map(lambda values: values.roll(1, 0)), batch.captions))

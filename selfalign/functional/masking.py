@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 
 def real_rows(values: Tensor, mask: Tensor) -> Tensor:
@@ -23,6 +24,18 @@ def inner_words(mask: Tensor) -> Tensor:
     inside[:, :-1] &= mask[:, 1:]
     inside[:, -1:] = False
     return inside
+
+
+def packed(values: Tensor, mask: Tensor | None) -> Tensor | PackedSequence:
+    """(B, n, D) ``values`` for a recurrent network, which is not to see those after the ones in (B, n) ``mask``."""
+    if mask is None:
+        return values
+    return nn.utils.rnn.pack_padded_sequence(values, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
+
+
+def among_real(similarity: Tensor, mask: Tensor | None) -> Tensor:
+    """(B, K, R) ``similarity`` with regions outside (B, R) ``mask``, if there is one, where no largest value is."""
+    return similarity if mask is None else similarity.masked_fill(~mask[:, None], -torch.inf)
 
 
 class RealRows:

@@ -61,14 +61,15 @@ def retrieval_ranks(
         tile: gives similarities of the whole gallery.
         image_of_caption: (M,) int64, image that each caption of the whole gallery describes.
         images: consecutive images to rank among.
-        captions: the captions of exactly these images, consecutive.
+        captions: captions of these images, consecutive.
         processes: all of which call this with the same gallery; each computes its share of the tiles.
 
     Returns:
-        ranks from 1 of ``images`` and of ``captions``.
+        ranks from 1 of those of ``images`` that have a caption, and of ``captions``. An image without one is no query:
+        no answer would be right; captions search it like any other.
 
     Raises:
-        ValueError: if a caption's image is outside ``images``, an image has no caption, or a score is not finite.
+        ValueError: if a caption's image is outside ``images``, or a score is not finite.
 
     Example:
         >>> scores = torch.tensor([[0.9, 0.1], [0.5, 0.4]])  # two images, one caption each
@@ -80,8 +81,6 @@ def retrieval_ranks(
     owners = image_of_caption[captions.start : captions.stop].cpu()
     if len(owners) == 0 or owners.min() < images.start or owners.max() >= images.stop:
         raise ValueError(f"captions: expected to describe images {images.start} to {images.stop - 1}, got others")
-    if len(owners.unique()) != len(images):
-        raise ValueError("images: expected at least one caption each, got images without any")
     grid = list(_grid(images, captions))[processes.rank :: processes.size]
     best_of_image, of_caption, cache = _right_scores(tile, owners, images, captions, grid)
     device = image_of_caption.device  # that of the embeddings: what processes exchange has to be there
@@ -99,7 +98,7 @@ def retrieval_ranks(
         above_image[own_rows] += ((scores >= image_scores[:, None] - ROUNDING) & ~right).sum(dim=1).cpu()
         above_caption[own_columns] += ((scores >= caption_scores[None, :] - ROUNDING) & ~right).sum(dim=0).cpu()
     above_image, above_caption = (processes.sum(above.to(device)).cpu() for above in (above_image, above_caption))
-    return Ranks(i2t=above_image + 1, t2i=above_caption + 1)
+    return Ranks(i2t=above_image[owners.unique() - images.start] + 1, t2i=above_caption + 1)
 
 
 def _right_scores(

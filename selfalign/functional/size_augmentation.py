@@ -31,6 +31,29 @@ def some_regions(images: int, regions: int, dropped: float, device: torch.device
     return torch.rand(images, regions, device=device).topk(kept, dim=1).indices.sort(dim=1).values
 
 
+def some_real_regions(mask: Tensor, dropped: float) -> tuple[Tensor, Tensor]:
+    """:func:`some_regions` of images with different numbers of regions: each keeps its share of its own.
+
+    Args:
+        mask: (B, R) bool, real regions.
+        dropped: share of an image's regions that are left out; at least one stays.
+
+    Returns:
+        places (B, K) int64, increasing, and the mask (B, K) of those that are real, the first ones of each image.
+
+    Example:
+        >>> some_real_regions(torch.tensor([[True, True, False, False]]), 0.5)[1]
+        tensor([[ True, False]])
+    """
+    regions = mask.shape[1]
+    own = (mask.sum(dim=1) * (1 - dropped) - 1e-9).ceil().clamp_min(1)  # (B,)
+    kept = max(1, math.ceil(regions * (1 - dropped) - 1e-9))
+    real = torch.arange(kept, device=mask.device) < own[:, None]
+    draws = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, -1.0)
+    places = draws.topk(kept, dim=1).indices.masked_fill(~real, regions)
+    return places.sort(dim=1).values.clamp_max(regions - 1), real
+
+
 def changed_words(
     tokens: Tensor, lengths: Tensor, changed: float, *, hidden_id: int, vocabulary_size: int, pad_id: int
 ) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from selfalign.data.layout import find_split
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.ownership import open_features
+from selfalign.data.regions.positions import positions_at_hand
 from selfalign.errors import UserError
 from selfalign.gallery.index import Index
 from selfalign.retriever import Retriever
@@ -55,10 +56,8 @@ class CloserLook:
         if self._source.count != record.images:
             raise UserError(f"data {root}: {self._source.count:,} images, the index has {record.images:,}")
         files = find_split(root, record.split, captions=False)
-        self._boxes = None
-        if files.boxes is not None and files.sizes is not None:
-            features = RegionFeatures(files.features, record.captions or None)
-            self._boxes = BoxPositions(files.boxes, files.sizes, features, record.box_unit)
+        features = open_features(files, record.captions or None).features
+        self._boxes = positions_at_hand(files, features, record.box_unit)
 
     def words(self, row: int, sentence: str) -> tuple[PlacedWord, ...] | None:
         """What the words of a sentence chose in an image; ``None`` of a model whose words choose nothing.

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from selfalign.data.image_ids import are_row_numbers, stays_inside
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.image_ids import CAPTIONS_PER_IMAGE, are_row_numbers, stays_inside
+from selfalign.data.ownership import captions_of_images
 from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError, shown
 from selfalign.files.plain_values import read_json
@@ -47,7 +48,7 @@ class IndexedImage:
     row: int
     id: str
     name: str | None
-    captions: range
+    captions: tuple[int, ...]
 
 
 class Index:
@@ -73,6 +74,15 @@ class Index:
         self.has_ids = not are_row_numbers(self._ids)
         if (len(self.captions), len(self._names), len(self._ids)) != (record.captions, record.images, record.images):
             raise UserError(f"index {folder}: captions, names and vectors do not add up; make the index again")
+        owners = known.get("image_of_caption")  # an index of an earlier version: five captions an image
+        if owners is None:
+            owners = [caption // CAPTIONS_PER_IMAGE for caption in range(record.captions)]
+        if len(owners) != record.captions or not all(
+            isinstance(image, int) and 0 <= image < record.images for image in owners
+        ):
+            raise UserError(f"index {folder}: its captions are of images that are not there; make the index again")
+        self._owners = [int(image) for image in owners]
+        self._own = captions_of_images(np.asarray(owners, np.int64), record.images)
         self._kept: dict[str, Embeddings] = {}
         self._verified: dict[str, int] = {}
         self._keeps = sum(file.bytes for file in record.files.values()) <= _KEPT
@@ -132,13 +142,11 @@ class Index:
         """
         if not 0 <= row < self.record.images:
             raise UserError(f"image: expected a row from 0 to {self.record.images - 1:,}, got {shown(row)}")
-        first = CAPTIONS_PER_IMAGE * row
-        captions = range(first, min(first + CAPTIONS_PER_IMAGE, len(self.captions)) if self.captions else first)
-        return IndexedImage(row, self._ids[row], self._name(row), captions)
+        return IndexedImage(row, self._ids[row], self._name(row), tuple(self._own[row].tolist()))
 
     def image_of_caption(self, row: int) -> int:
         """Row of the image that a caption was written for."""
-        return row // CAPTIONS_PER_IMAGE
+        return self._owners[row]
 
     def _name(self, row: int) -> str | None:
         name = self._names[row]

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from selfalign.data.image_ids import read_image_ids
 from selfalign.data.images import ImageRows
 from selfalign.data.layout import SplitFiles, find_split
+from selfalign.data.ownership import gallery_ids, open_features
 from selfalign.data.photographs import Photos
 from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError
@@ -86,7 +87,12 @@ def write_index(
             encode = _encoder(model, kind, source, captions, batch_size)
             writer.vectors(kind, rows, encode)
         writer.text(CAPTIONS, "".join(f"{caption}\n" for caption in captions), len(captions))
-        names = {"names": [photos.relative(row) for row in range(source.count)], "ids": _ids(files, source.count)}
+        owners = open_features(files, len(captions) or None).image_of_caption
+        names = {
+            "names": [photos.relative(row) for row in range(source.count)],
+            "ids": _ids(files, owners, source.count),
+            "image_of_caption": owners.tolist(),
+        }
         writer.text(IMAGES, json.dumps(names) + "\n", source.count)
         return writer.finish()
 
@@ -186,16 +192,15 @@ def _begun(folder: Path, work: IndexRecord) -> dict[str, FileRecord] | None:
 
 
 def _stamps(files: SplitFiles) -> dict[str, list[int]]:
-    used = (files.features, files.captions, files.boxes, files.sizes, files.images, files.ids)
+    told = (files.images, files.ids, files.row_ids, files.counts, files.offsets)
+    used = (files.features, files.captions, files.boxes, files.sizes, *told)
     stamps = {path.name: path.stat() for path in used if path is not None and path.exists()}
     return {name: [stamp.st_size, stamp.st_mtime_ns] for name, stamp in stamps.items()}
 
 
-def _ids(files: SplitFiles, count: int) -> list[str] | None:
+def _ids(files: SplitFiles, owners: np.ndarray, count: int) -> list[str] | None:
     """The id of every image, where a file tells them."""
-    if files.ids is None:
-        return None
-    ids = read_image_ids(files.ids)
-    if len(ids) != count:
-        raise UserError(f"ids {files.ids}: {len(ids):,} of {count:,} images")
+    ids = gallery_ids(files, owners, count)
+    if ids is not None and len(ids) != count:
+        raise UserError(f"ids {files.row_ids or files.ids}: {len(ids):,} of {count:,} images")
     return ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.functional.masking import real_rows
+from selfalign.functional.masking import packed, real_rows
 
 
 class RegionCaptioner(nn.Module):
@@ -34,24 +34,30 @@ class RegionCaptioner(nn.Module):
         self.dropout = nn.Dropout(dropout)
         nn.init.xavier_normal_(self.output.weight)
 
-    def logits(self, graph: Tensor, words: Tensor, counted: Tensor) -> Tensor:
+    def logits(self, graph: Tensor, words: Tensor, counted: Tensor, mask: Tensor | None = None) -> Tensor:
         """Scores of the next word after the given ones, where they are wanted.
 
         Args:
             graph: (B, R, D), ``norm_R`` of the graph output.
             words: (B, T) token ids, the first one ``<start>``.
             counted: (B, T) bool, words whose successor is wanted; the vocabulary is wide and padding is long.
+            mask: (B, R) bool, real regions; ``None`` for all.
 
         Returns:
             (K, vocabulary) logits at the K counted words, in order.
         """
-        regions, last = self.region_rnn(self.dropout(self.project(graph)))  # (B, R, H), (1, B, H)
-        hidden = last[0]
+        states, last = self.region_rnn(packed(self.dropout(self.project(graph)), mask))
+        regions = states  # (B, R, H)
+        if mask is not None:
+            regions = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])[0]
+        hidden = last[0]  # (B, H)
         keys = self.attention_key(regions)  # one product for all steps: only the query changes from step to step
-        states = []
+        found = []
         for word in self.embedding(words).unbind(dim=1):
             energy = self.attention_score(torch.tanh(keys + self.attention_query(hidden)[:, None]))  # (B, R, 1)
+            if mask is not None:
+                energy = energy.masked_fill(~mask[..., None], -torch.inf)
             context = (torch.softmax(energy, dim=1) * regions).sum(dim=1)  # (B, H)
             hidden = self.word_rnn(self.dropout(torch.cat([word, context], dim=-1)), hidden)
-            states.append(hidden)
-        return self.output(real_rows(torch.stack(states, dim=1), counted))
+            found.append(hidden)
+        return self.output(real_rows(torch.stack(found, dim=1), counted))

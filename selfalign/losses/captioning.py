@@ -76,13 +76,14 @@ class CaptioningLoss(RegionCaptioner):
         super().__init__(width, vocabulary_size, **others)
         self.maximum_length = maximum_length
 
-    def forward(self, graph: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, graph: Tensor, tokens: Tensor, lengths: Tensor, region_mask: Tensor | None = None) -> Tensor:
         """Loss of B pairs.
 
         Args:
             graph: (B, R, D), ``norm_R`` of the graph output.
             tokens: (B, W) token ids, padded.
             lengths: (B,) real tokens.
+            region_mask: (B, R) bool, real regions; ``None`` for all.
         """
         targets, mask = captioning_targets(tokens, lengths, self.maximum_length)
-        return captioning_loss(self.logits(graph, targets[:, :-1], mask[:, 1:]), targets, mask)
+        return captioning_loss(self.logits(graph, targets[:, :-1], mask[:, 1:], region_mask), targets, mask)

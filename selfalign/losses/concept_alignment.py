@@ -5,14 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.functional.masking import real_rows
+from selfalign.functional.masking import RealRows, among_real, real_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.sinkhorn import sinkhorn
 from selfalign.processes.exchange import ALONE, Processes
 
 
 def concept_alignment(
-    words: Tensor, mask: Tensor, regions: Tensor, assignments: Tensor, prototypes: Tensor, *, temperature: float = 0.1
+    words: Tensor,
+    mask: Tensor,
+    regions: Tensor,
+    assignments: Tensor,
+    prototypes: Tensor,
+    region_mask: Tensor | None = None,
+    *,
+    temperature: float = 0.1,
 ) -> Tensor:
     """Cross-entropy between a word's prototypes and the assignment of its most similar region.
 
@@ -24,6 +31,7 @@ def concept_alignment(
         regions: (B, R, D), unit length over D; row i is the image that caption i describes.
         assignments: (B, R, P), the teacher's, rows summing to 1.
         prototypes: (P, D), unit rows.
+        region_mask: (B, R) bool, real regions; ``None`` for all.
         temperature: of the student, 0.1 as published.
 
     Returns:
@@ -39,7 +47,7 @@ def concept_alignment(
     with torch.autocast(words.device.type, enabled=False):
         words, prototypes = words.to(assignments.dtype), prototypes.to(assignments.dtype)
         with torch.no_grad():
-            chosen = (words @ regions.to(words.dtype).mT).argmax(dim=-1)  # (B, W)
+            chosen = among_real(words @ regions.to(words.dtype).mT, region_mask).argmax(dim=-1)  # (B, W)
             pair, _ = mask.nonzero(as_tuple=True)  # (K,) of the K real words
             target = assignments[pair, chosen[mask]]  # (K, P)
             share = 1 / (mask.sum(dim=1)[pair] * len(mask)).to(words.dtype)  # (K,)
@@ -83,24 +91,36 @@ class ConceptAlignmentLoss(nn.Module):
         self.iterations = iterations
 
     @torch.no_grad()
-    def assign(self, regions: Tensor, processes: Processes = ALONE) -> Tensor:
-        """(B, R, P): the teacher's assignments of (B, R, D) regions, made with those of all processes at once."""
+    def assign(self, regions: Tensor, processes: Processes = ALONE, mask: Tensor | None = None) -> Tensor:
+        """(B, R, P): the teacher's assignments of (B, R, D) regions, made with those of all processes at once.
+
+        Regions outside (B, R) ``mask`` take no part, and their assignments are zeros.
+        """
         with torch.autocast(regions.device.type, enabled=False):
-            regions = regions.to(self.prototypes.dtype)
-            scores = regions.flatten(0, 1) @ self.prototypes.mT  # (B·R, P)
+            rows = RealRows(regions.shape[:2], mask)
+            scores = rows.take(regions.to(self.prototypes.dtype)) @ self.prototypes.mT  # (K, P)
             assignments = sinkhorn(
                 scores, temperature=self.teacher_temperature, iterations=self.iterations, processes=processes
             )
-        return assignments.view(*regions.shape[:2], -1)
+        return rows.put(assignments)
 
-    def forward(self, regions: Tensor, words: Tensor, mask: Tensor, processes: Processes = ALONE) -> Tensor:
+    def forward(
+        self,
+        regions: Tensor,
+        words: Tensor,
+        mask: Tensor,
+        processes: Processes = ALONE,
+        region_mask: Tensor | None = None,
+    ) -> Tensor:
         """Loss of B pairs: ``regions`` (B, R, D) and ``words`` (B, W, D) of unit length, ``mask`` (B, W).
+
+        Regions outside (B, R) ``region_mask``, if there is one, are none.
 
         With several ``processes`` it is the mean over this one's pairs; the assignments see the regions of all.
         """
         with torch.no_grad():
             self.prototypes.copy_(l2_normalize(self.prototypes, dim=-1))
-        assignments = self.assign(regions, processes)
+        assignments = self.assign(regions, processes, region_mask)
         return concept_alignment(
-            words, mask, regions, assignments, self.prototypes, temperature=self.student_temperature
+            words, mask, regions, assignments, self.prototypes, region_mask, temperature=self.student_temperature
         )

@@ -81,6 +81,7 @@ def word_region_contrast(
     mask: Tensor,
     image_ids: Tensor,
     shares: Shares,
+    region_mask: Tensor | None = None,
     *,
     attention_temperature: float = 0.1,
     temperature: float = 0.1,
@@ -97,6 +98,7 @@ def word_region_contrast(
         mask: (B, W) bool, words that count.
         image_ids: (B,).
         shares: how the pairs of the batch are shared out; each process scores its own words with all images.
+        region_mask: (B, R) bool, real regions; ``None`` for all.
         attention_temperature: of a word's attention over the regions of an image.
         temperature: τ of both contrasts.
         image_share: share of the image → caption direction in the loss, 0 to 1.
@@ -109,7 +111,9 @@ def word_region_contrast(
     own = torch.arange(start, start + len(words), device=words.device)
     ids = shares.gather(image_ids)
     caption, _ = mask.nonzero(as_tuple=True)  # (K,)
-    scores = word_scores(real_rows(words, mask), shares.gather_parts(regions), temperature=attention_temperature)
+    real = None if region_mask is None else shares.gather(region_mask)
+    every_region = shares.gather_parts(regions)
+    scores = word_scores(real_rows(words, mask), every_region, real, temperature=attention_temperature)
     with torch.autocast(words.device.type, enabled=False):
         by_word = word_contrast(scores, caption, own, ids, every, temperature=temperature) * processes.size
         if image_share == 0:
@@ -142,15 +146,25 @@ class WordContrastLoss(nn.Module):
         self.image_share = image_share
 
     def forward(
-        self, regions: Tensor, words: Tensor, mask: Tensor, image_ids: Tensor, shares: Shares | None = None
+        self,
+        regions: Tensor,
+        words: Tensor,
+        mask: Tensor,
+        image_ids: Tensor,
+        shares: Shares | None = None,
+        region_mask: Tensor | None = None,
     ) -> Tensor:
-        """Loss of B pairs: ``regions`` (B, R, D), ``words`` (B, W, D) of unit length, ``mask`` (B, W) real tokens."""
+        """Loss of B pairs: ``regions`` (B, R, D), ``words`` (B, W, D) of unit length, ``mask`` (B, W) real tokens.
+
+        Regions outside (B, R) ``region_mask``, if there is one, are none.
+        """
         return word_region_contrast(
             regions,
             words,
             inner_words(mask),
             image_ids,
             shares or Shares(Processes(), (len(words),)),
+            region_mask,
             attention_temperature=self.attention_temperature,
             temperature=self.temperature,
             image_share=self.image_share,

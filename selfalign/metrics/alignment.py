@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from selfalign.functional.masking import among_real
 from selfalign.structures import AlignmentBatch
 
 _COUNTED = ("overlap", "pointing", "phrase")
@@ -41,13 +42,16 @@ class AlignmentAccuracy(Metric):
             batch: which words are annotated, and the regions that are right for them.
         """
         similarity = (words @ regions.to(words.dtype).mT)[batch.rows]  # (K, W, R)
-        by_word = similarity[torch.arange(len(batch.rows)), batch.words].argmax(dim=-1)  # (K,)
-        by_phrase = (similarity * batch.phrases[..., None]).sum(dim=1).argmax(dim=-1)
+        of_phrase = (similarity * batch.phrases[..., None]).sum(dim=1)  # (K, R)
+        found = torch.stack([similarity[torch.arange(len(batch.rows)), batch.words], of_phrase], dim=1)  # (K, 2, R)
+        mask = None if batch.pairs.images.mask is None else batch.pairs.images.mask[batch.rows]
+        by_word, by_phrase = among_real(found, mask).argmax(dim=-1).unbind(dim=1)  # (K,)
+        regions_of_each = batch.correct.shape[1] if mask is None else mask.sum(dim=1)
         for place, (chosen, right) in enumerate(
             ((by_word, batch.correct), (by_word, batch.centred), (by_phrase, batch.correct))
         ):
             self.hits[place] += right.gather(1, chosen[:, None]).sum()
-            self.expected[place] += right.double().mean(dim=1).sum()
+            self.expected[place] += (right.double().sum(dim=1) / regions_of_each).sum()
         self.words += len(batch.rows)
 
     def compute(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from selfalign.errors import UserError
@@ -21,6 +22,8 @@ PART = "part"
 """No protocol: figures of a part of a split compare with nothing."""
 _FOLDS = 5
 _FOLD_IMAGES = 1000
+_CAPTIONS = 5
+"""Of an image, as the published folds have them."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class RetrievalResult:
 
     Attributes:
         protocol: one of ``PROTOCOLS``.
-        images, captions: size of the whole gallery.
+        images, captions: size of the whole gallery; images without a caption are no queries.
         i2t, t2i: image → text and text → image; means over the folds where there are any.
-        ranks: of every query; those of folds one after the other, each within its own gallery.
+        ranks: of every query in the order of the split, in folds each within its own gallery.
         folds: the figures of each fold; empty without.
     """
 
@@ -61,6 +64,11 @@ class RetrievalResult:
     folds: tuple[RetrievalResult, ...] = ()
 
     @property
+    def image_queries(self) -> int:
+        """Images that have a caption."""
+        return len(self.ranks.i2t)
+
+    @property
     def rsum(self) -> float:
         """Sum of the six recalls, 600 at most."""
         return sum(side.r1 + side.r5 + side.r10 for side in (self.i2t, self.t2i))
@@ -71,6 +79,7 @@ class RetrievalResult:
             "protocol": self.protocol,
             "images": self.images,
             "captions": self.captions,
+            **({"image_queries": self.image_queries} if self.image_queries < self.images else {}),
             "i2t": dict(self.i2t.figures),
             "t2i": dict(self.t2i.figures),
             "rsum": self.rsum,
@@ -99,24 +108,28 @@ def summarise(ranks: Tensor) -> DirectionResult:
     return DirectionResult({metric.name: metric.figure(values) for metric in rank_metrics()})
 
 
-def check_protocol(protocol: str, images: int, captions: int) -> None:
-    """Refuse a protocol that is unknown or does not fit a gallery of N images and M captions.
+def check_protocol(protocol: str, images: int, image_of_caption: ArrayLike) -> None:
+    """Refuse a protocol that is unknown or does not fit a gallery of N images and its M captions.
 
     Raises:
         UserError: in one line.
 
     Example:
-        >>> check_protocol("full", images=1000, captions=5000)
-        >>> check_protocol("coco_1k_5fold", images=1000, captions=5000)
+        >>> check_protocol("full", images=2, image_of_caption=[0, 0, 1])
+        >>> check_protocol("coco_1k_5fold", images=2, image_of_caption=[0, 0, 1])
         Traceback (most recent call last):
-        selfalign.errors.UserError: protocol coco_1k_5fold: expected 5000 images ...
+        selfalign.errors.UserError: protocol coco_1k_5fold: expected 5,000 images ...
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"protocol: expected one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-    if protocol != "full" and (images != _FOLDS * _FOLD_IMAGES or captions % images):
+    if protocol == "full":
+        return
+    counts = np.bincount(np.asarray(image_of_caption, np.int64), minlength=images)
+    if images != _FOLDS * _FOLD_IMAGES or (counts != _CAPTIONS).any():
+        each = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
         raise UserError(
-            f"protocol {protocol}: expected {_FOLDS * _FOLD_IMAGES} images with equally many captions each, "
-            f"got {images} with {captions}; use protocol full"
+            f"protocol {protocol}: expected {_FOLDS * _FOLD_IMAGES:,} images with {_CAPTIONS} captions each, "
+            f"got {images:,} with {each}; use protocol full"
         )
 
 
@@ -141,27 +154,32 @@ def evaluate(
         600.0
     """
     captions = len(image_of_caption)
-    check_protocol(protocol, images, captions)
+    check_protocol(protocol, images, image_of_caption.cpu().numpy())
     if protocol == "full":
         return _gallery(tile, image_of_caption, range(images), range(captions), processes)
-    per_image = captions // images
+    order = image_of_caption.argsort(stable=True)
+    in_order = torch.equal(order, torch.arange(captions, device=order.device))
+    # Captions of one image need not stand together: those of a fold are then looked up.
+    by_image: Tile = tile if in_order else lambda rows, columns: tile(rows, order[columns])  # type: ignore[arg-type]
+    fold_captions = _FOLD_IMAGES * _CAPTIONS
     folds = tuple(
         _gallery(
-            tile,
-            image_of_caption,
-            range(first, first + _FOLD_IMAGES),
-            range(first * per_image, (first + _FOLD_IMAGES) * per_image),
+            by_image,
+            image_of_caption[order],
+            range(fold * _FOLD_IMAGES, (fold + 1) * _FOLD_IMAGES),
+            range(fold * fold_captions, (fold + 1) * fold_captions),
             processes,
         )
-        for first in range(0, images, _FOLD_IMAGES)
+        for fold in range(_FOLDS)
     )
+    t2i = torch.cat([fold.ranks.t2i for fold in folds])
     return RetrievalResult(
         protocol,
         images,
         captions,
         _mean([fold.i2t for fold in folds]),
         _mean([fold.t2i for fold in folds]),
-        Ranks(*(torch.cat([getattr(fold.ranks, side) for fold in folds]) for side in ("i2t", "t2i"))),
+        Ranks(torch.cat([fold.ranks.i2t for fold in folds]), torch.empty_like(t2i).scatter_(0, order.cpu(), t2i)),
         folds,
     )
 

@@ -11,7 +11,6 @@ import numpy as np
 from selfalign.data.checks.checksums import write_checksums
 from selfalign.data.checks.findings import counted
 from selfalign.data.conversion.feature_files import ArrayFile
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
 from selfalign.errors import UserError
 from selfalign.files.locks import lock
 from selfalign.files.whole_files import write_whole
@@ -177,7 +176,7 @@ def _write_texts(split: PhotographSplit, root: Path, journal: Journal) -> None:
     texts = {"images": names, "ids": names}
     if split.captions is not None:
         texts["caps"] = [caption for name in names for caption in split.captions[name]]
-        texts["ids"] = [name for name in names for _ in range(CAPTIONS_PER_IMAGE)]
+        texts["ids"] = [name for name in names for _ in split.captions[name]]
     if journal.skipped:
         texts["skipped"] = [f"{split.photographs[place]}\t{reason}" for place, reason in journal.skipped.items()]
     for kind, lines in texts.items():

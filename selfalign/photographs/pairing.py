@@ -8,7 +8,8 @@ from pathlib import Path
 
 from selfalign.data.checks.findings import counted
 from selfalign.data.conversion.caption_records import caption_records
-from selfalign.data.conversion.captions_to_layout import first_captions, image_keys, parts_of, require_five
+from selfalign.data.conversion.captions_to_layout import first_captions, parts_of, require_captions
+from selfalign.data.conversion.image_names import image_keys
 from selfalign.data.image_ids import read_image_ids
 from selfalign.errors import UserError, printable, shown
 from selfalign.photographs.listing import Listing
@@ -154,7 +155,7 @@ def _paired(
         if strict:
             raise UserError(f"{words}; --strict wants them all")
         report(f"passed over {words}")
-    require_five(found, list(found), source)
+    require_captions(found, list(found), source)
     return PhotographSplit(split, tuple(found), found)
 
 

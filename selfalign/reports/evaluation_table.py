@@ -16,10 +16,12 @@ def table(results: Sequence[RetrievalResult], record: dict[str, Any]) -> str:
     """The figures of one evaluation, for a terminal."""
     lines = []
     for result in results:
+        silent = result.images - result.image_queries
+        without = f" ({silent:,} without a caption: no queries)" if silent else ""
         how = "only a part of the split: no protocol's figures" if result.protocol == "part" else None
         lines += [
             "",
-            f"{record['split']}: {result.images:,} images, {result.captions:,} captions, "
+            f"{record['split']}: {result.images:,} images{without}, {result.captions:,} captions, "
             f"{how or f'protocol {result.protocol}'}",
             *columns([_header(), _row("image → text", result.i2t), _row("text → image", result.t2i)]),
             f"rsum {result.rsum:.1f}",

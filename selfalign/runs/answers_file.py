@@ -30,7 +30,7 @@ class KeptAnswers:
     """The first answers of every query, best first.
 
     Attributes:
-        i2t: (N, K) int32, captions of each image.
+        i2t: (N, K) int32, captions of each image, of those without a caption too.
         t2i: (M, L) int32, images of each caption.
         image_of_caption: (M,) int32.
     """
@@ -102,7 +102,9 @@ def _require_lists(found: KeptAnswers) -> None:
     owners = found.image_of_caption
     if owners.ndim != 1 or owners.dtype != np.int32 or not len(owners) or owners.min() < 0:
         raise ValueError("no image of each caption")
-    images, captions = int(owners.max()) + 1, len(owners)
+    images, captions = len(found.i2t), len(owners)
+    if owners.max() >= images:
+        raise ValueError("captions of images that are not there")
     for side, rows, queries, gallery in (("i2t", found.i2t, images, captions), ("t2i", found.t2i, captions, images)):
         if rows.ndim != 2 or rows.dtype != np.int32 or len(rows) != queries or not 0 < rows.shape[1] <= gallery:
             raise ValueError(

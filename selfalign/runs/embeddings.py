@@ -116,8 +116,10 @@ def embeddings_tile(images: Embeddings, captions: Embeddings) -> Tile:
     return mean_tile([embedding_tile(image, caption) for image, caption in pairs])  # type: ignore[arg-type]
 
 
-def save_embeddings(pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, path: Path) -> None:
-    """Write ``image`` (N, [V,] ·), ``caption`` (M, ·) and ``similarity`` (N, M) in fp32.
+def save_embeddings(
+    pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], similarity: Tensor, image_of_caption: Tensor, path: Path
+) -> None:
+    """Write ``image`` (N, [V,] ·), ``caption`` (M, ·), ``similarity`` (N, M) in fp32, ``image_of_caption`` (M,) int64.
 
     ``similarity`` is the largest dot product of a caption with an image's views:
     ``selfalign.functional.similarity.multi_view_similarity``. The models of an ensemble are ``image.0``, ``image.1`` …
@@ -127,4 +129,5 @@ def save_embeddings(pairs: Sequence[tuple[ImageEmbedding, CaptionEmbedding]], si
         suffix = f".{index}" if len(pairs) > 1 else ""
         image, caption = joint_embeddings(*pair)
         tensors |= {f"image{suffix}": image, f"caption{suffix}": caption}
-    save_file({name: values.float().cpu().contiguous() for name, values in tensors.items()}, path)
+    record = {name: values.float().cpu().contiguous() for name, values in tensors.items()}
+    save_file(record | {"image_of_caption": image_of_caption.cpu().long().contiguous()}, path)

@@ -37,7 +37,7 @@ class ProtocolRanks:
     """Ranks from 1 of the best-placed right answer under one protocol.
 
     Attributes:
-        i2t: (N,) int32, image queries.
+        i2t: (N,) int32, image queries: the images that have a caption, in order.
         t2i: (M,) int32, caption queries.
         fold: (N,) int32, the fold of each image, from 0; ``None`` where all images are one gallery.
     """
@@ -53,7 +53,7 @@ class QueryRanks:
 
     Attributes:
         queries: fingerprint of the captions and of the image of each; runs with the same one can be paired.
-        image_of_caption: (M,) int32.
+        image_of_caption: (M,) int32, counted among the N images that have a caption.
         protocols: ranks by name of the protocol.
     """
 
@@ -77,6 +77,8 @@ def save_ranks(results: Sequence[RetrievalResult], image_of_caption: Tensor, tex
     for result in results:
         arrays[f"{result.protocol}.i2t"] = result.ranks.i2t.cpu().numpy().astype(np.int32)
         arrays[f"{result.protocol}.t2i"] = result.ranks.t2i.cpu().numpy().astype(np.int32)
+        if result.images > len(result.ranks.i2t):
+            arrays["images"] = np.array([result.images], np.int32)
         if result.folds:
             sizes = [fold.images for fold in result.folds]
             arrays[f"{result.protocol}.fold"] = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
@@ -129,21 +131,26 @@ def _checked(arrays: dict[str, np.ndarray]) -> QueryRanks:
         raise ValueError("no fingerprint of the queries")
     if owners.ndim != 1 or owners.dtype != np.int32 or not len(owners):
         raise ValueError("no image of each caption")
-    images = int(owners.max()) + 1
-    if images > len(owners) or owners.min() < 0 or np.bincount(owners, minlength=images).min() == 0:
+    images, known = int(owners.max()) + 1, arrays.pop("images", None)
+    gallery = images if known is None else int(known.item())
+    if owners.min() < 0 or gallery < images:
+        raise ValueError("images that are not there")
+    rows, owners = np.unique(owners, return_inverse=True)
+    if known is None and len(rows) < images:
         raise ValueError("images without captions")
+    images, owners = len(rows), owners.astype(np.int32)
     names = list(dict.fromkeys(name.rpartition(".")[0] for name in arrays))
     if not names or any(not _PROTOCOL.fullmatch(name) for name in names):
         raise ValueError("no protocol")
-    protocols = {name: _protocol(arrays, name, images, len(owners)) for name in names}
+    protocols = {name: _protocol(arrays, name, images, gallery, len(owners)) for name in names}
     if arrays:
         raise ValueError(f"unknown member {min(arrays)}")
     return QueryRanks(queries, owners, protocols)
 
 
-def _protocol(arrays: dict[str, np.ndarray], name: str, images: int, captions: int) -> ProtocolRanks:
+def _protocol(arrays: dict[str, np.ndarray], name: str, images: int, gallery: int, captions: int) -> ProtocolRanks:
     found = ProtocolRanks(arrays.pop(f"{name}.i2t"), arrays.pop(f"{name}.t2i"), arrays.pop(f"{name}.fold", None))
-    limits = [(found.i2t, images, 1, captions), (found.t2i, captions, 1, images)]
+    limits = [(found.i2t, images, 1, captions), (found.t2i, captions, 1, gallery)]
     if found.fold is not None:
         limits.append((found.fold, images, 0, images - 1))
     for values, count, lowest, highest in limits:

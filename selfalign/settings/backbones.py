@@ -16,6 +16,9 @@ _CONCEPTS_DOC = (
 )
 
 
+_CONCEPT_LAYER = "whose words are those of the concept level: 0 before any layer; null: the last, as published"
+
+
 @dataclass(frozen=True)
 class ScratchBert:
     """A small BERT that is made on the spot and trained, where no source is named."""
@@ -48,6 +51,10 @@ class Bert:
     maximum_length: int = setting(32, at_least=3, unit="word pieces", doc="[CLS] and [SEP] counted")
     window: int | None = setting(
         None, at_least=1, unit="word pieces", doc="on each side that a word piece sees; null: all, as published"
+    )
+    concept_layer: int | None = setting(None, at_least=0, doc=_CONCEPT_LAYER)
+    gradient_checkpointing: bool = setting(
+        False, matters=False, doc="trained, its layers are computed again for the gradient: less memory, more time"
     )
     cache: str | None = setting(
         None,
@@ -103,8 +110,9 @@ class VocabularySettings:
     minimum_count: int = setting(4, at_least=1, doc="how often a word occurs in the training captions")
     tokenizer: str = setting(
         "nltk_line",
-        one_of=("nltk_line", "nltk_punkt"),
-        doc="nltk_punkt splits sentences first and needs NLTK's punkt_tab data",
+        one_of=("nltk_line", "nltk_punkt", "unicode", "characters"),
+        doc="nltk_line: English; nltk_punkt: in sentences first, with NLTK's punkt_tab data; unicode: words of any "
+        "language with spaces; characters: each is a word, for languages without",
     )
 
 
@@ -171,10 +179,12 @@ class LinearSettings:
 
 
 @dataclass(frozen=True)
-class FrozenBert:
-    """A text encoder whose words are taken as they are."""
+class WordsOfBert:
+    """A text encoder without dropout whose words go through one linear map."""
 
     source: str = setting("bert-base-uncased", path=True, doc="hub name or local folder")
+    frozen: bool = setting(True, doc="train none of its parameters")
+    concept_layer: int | None = setting(None, at_least=0, doc=_CONCEPT_LAYER)
     maximum_length: int = setting(32, at_least=3, unit="word pieces", doc="[CLS] and [SEP] counted")
     cache: str | None = setting(None, path=True, published=False, doc="a folder: its outputs computed once, as float16")
 
@@ -190,7 +200,7 @@ class FrozenBert:
 )
 @dataclass(frozen=True)
 class LinearBertSettings:
-    """The trivial two-tower with one linear map of the mean of a frozen BERT's words."""
+    """The trivial two-tower with one linear map of the mean of a BERT's words, frozen by default."""
 
     width: int = setting(1024, at_least=1, doc="D, of the joint space")
-    bert: FrozenBert = group(doc="text encoder")
+    bert: WordsOfBert = group(doc="text encoder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ PRECISIONS = (
     "bf16",
 )
 Padding = Literal["masked", "paper"]
+BOXES = ("pixels", "fractions")
+GRID = re.compile(r"[1-9]\d?x[1-9]\d?")
+"""Rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,19 @@ class Data:
         matters=False,
         doc="folder of the photographs that {split}_images.txt names, for pictures of examples",
     )
-    boxes: Literal["pixels", "fractions"] = setting(
-        "pixels", matters=False, older="pixels", doc="fractions where they were divided by the images' width and height"
+    boxes: str = setting(
+        "pixels",
+        matters=False,
+        older="pixels",
+        doc="fractions where they were divided by the images' width and height; a grid, as 7x7, whose cells they are",
     )
     train_split: str = setting("train", doc="name of the training split")
+    further: list[str] = setting(
+        [], path=True, doc="folders whose training splits are trained on, too; dev and test are those of data.root"
+    )
+    shares: list[float] = setting(
+        [], above=0, doc="of data.root and the further folders in an epoch; none: as many pairs as each has captions"
+    )
     val_split: str = setting("dev", doc="name of the validation split")
     test_split: str = setting("test", doc="name of the test split")
     protocol: list[str] = setting(["full"], one_of=PROTOCOLS, matters=False, doc="of the evaluation on the test split")
@@ -73,6 +86,10 @@ class Data:
     resident: bool = setting(
         False, matters=False, resumable=True, doc="the training features stay on the GPU, where they fit"
     )
+
+    def __post_init__(self) -> None:
+        if self.boxes not in BOXES and not GRID.fullmatch(self.boxes):
+            raise ValueError(f"boxes: expected {', '.join(BOXES)} or a grid as 7x7, got {self.boxes!r}")
 
 
 @dataclass(frozen=True)

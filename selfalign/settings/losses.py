@@ -67,7 +67,7 @@ class Guided:
 @LOSS_TERMS(
     "words",
     builds="selfalign.losses.words:WordContrastLoss",
-    reads=("image_concepts", "caption_concepts", "caption_mask", "own_image_ids", "shares"),
+    reads=("image_concepts", "caption_concepts", "caption_mask", "own_image_ids", "shares", "region_mask"),
 )
 @dataclass(frozen=True)
 class Words:
@@ -82,7 +82,7 @@ class Words:
 @LOSS_TERMS(
     "concept",
     builds="selfalign.losses.concept_alignment:ConceptAlignmentLoss",
-    reads=("image_concepts", "caption_concepts", "caption_mask", "processes"),
+    reads=("image_concepts", "caption_concepts", "caption_mask", "processes", "region_mask"),
 )
 @dataclass(frozen=True)
 class Concept:
@@ -128,7 +128,7 @@ class Diversity:
 @LOSS_TERMS(
     "captioning",
     builds="selfalign.losses.captioning:CaptioningLoss",
-    reads=("graph", "caption_tokens", "caption_lengths"),
+    reads=("graph", "caption_tokens", "caption_lengths", "region_mask"),
     own=True,
 )
 @dataclass(frozen=True)

@@ -58,6 +58,11 @@ class TrainingRun:
         1024, at_least=0, at_most=2**32 - 1, matters=False, may_be_unknown=True, doc="of everything random"
     )
     init_from: str | None = setting(None, path=True, doc="a checkpoint whose weights a new run starts with")
+    init_words: str = setting(
+        "carried",
+        one_of=("carried", "extended"),
+        doc="with init_from: the checkpoint's words as they are, or with those of the training captions behind them",
+    )
     compile: bool = setting(
         False, matters=False, doc="torch.compile of both towers; pays on a GPU after its first steps"
     )

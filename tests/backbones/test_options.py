@@ -10,13 +10,14 @@ from torch import nn
 
 from selfalign.backbones.base import TwoTower
 from selfalign.backbones.bert import build_bert
-from selfalign.backbones.camera import Camera, neighbours
+from selfalign.backbones.camera import Camera
 from selfalign.backbones.concept_heads import WordConvolution
 from selfalign.backbones.gated_attention import attention
 from selfalign.backbones.linear import LinearTwoTower
 from selfalign.backbones.pooling.generalised import GeneralisedPooling
 from selfalign.backbones.pooling.maximum import MaxPooling
 from selfalign.backbones.pooling.mean import MeanPooling
+from selfalign.backbones.text_encoders import neighbours
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.functional.masking import RealRows
 from selfalign.structures import CaptionBatch

@@ -31,7 +31,7 @@ def pairs_per_second(dtype: str, images: int = 8000, batch: int = 128, regions: 
         del values
         captions = TokenizedCaptions.pack([[1] * 15] * (5 * images), [[0] * 15] * (5 * images), 0)
         files = SplitFiles("x", path, path, None, None, None, None, None)
-        split = Split(files, RegionFeatures(path, 5 * images), None, [], captions, None)
+        split = Split(files, RegionFeatures(path), None, [], captions, np.arange(5 * images) // 5, None)
         dataset = PairDataset(split)
         for indices in np.arange(5 * images).reshape(-1, 5 * 64):  # into the page cache, and mapped
             dataset.__getitems__(indices[::5].tolist())

@@ -10,7 +10,10 @@ import pytest
 from selfalign.data.checks.findings import require
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import open_split
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.layout import find_split
+from selfalign.data.ownership import open_features
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import BoxPositions
 from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.errors import UserError
@@ -72,7 +75,7 @@ def test_regions_of_zeros_are_refused_with_the_first_image(regions: int, scan_fo
 def test_what_is_stored_five_times_is_read_as_if_stored_once(repeated: tuple[str, ...], scan_folder: Path) -> None:
     sizes = np.load(scan_folder / "train_img_sizes.npy")
     np.save(scan_folder / "train_img_sizes.npy", sizes + np.arange(12, dtype=np.float32)[:, None])  # all differ
-    features = RegionFeatures(scan_folder / "train_ims.npy", 60)
+    features = RegionFeatures(scan_folder / "train_ims.npy")
     files = [scan_folder / f"train_{name}.npy" for name in ("boxes", "img_sizes")]
     images = np.array([11, 0, 3, 3, 7])
     expected = BoxPositions(*files, features).rows(images)
@@ -80,7 +83,7 @@ def test_what_is_stored_five_times_is_read_as_if_stored_once(repeated: tuple[str
     for name in repeated:
         path = scan_folder / f"train_{name}.npy"
         np.save(path, np.load(path).repeat(5, axis=0))
-    again = RegionFeatures(scan_folder / "train_ims.npy", 60)
+    again = open_features(find_split(scan_folder, "train"), 60).features
     np.testing.assert_array_equal(BoxPositions(*files, again).rows(images), expected)
     np.testing.assert_array_equal(again.rows(images), regions)
 
@@ -89,6 +92,6 @@ def test_positions_are_x_y_w_h_ratio_and_area_share(tmp_path: Path) -> None:
     np.save(tmp_path / "ims.npy", np.ones((1, 1, 2), np.float32))
     np.save(tmp_path / "boxes.npy", np.array([[[20, 10, 60, 30]]], np.float32))
     np.save(tmp_path / "sizes.npy", np.array([[200, 50]], np.float32))
-    features = RegionFeatures(tmp_path / "ims.npy", 5)
+    features = RegionFeatures(tmp_path / "ims.npy")
     found = BoxPositions(tmp_path / "boxes.npy", tmp_path / "sizes.npy", features).rows(np.array([0]))
     np.testing.assert_allclose(found, [[[0.1, 0.2, 0.2, 0.4, 2.0, 0.08]]], rtol=1e-6)

@@ -54,6 +54,10 @@ NAMED: dict[str, Callable[[], str]] = {
     "Flickr30K's table": lambda: (
         "image_name| comment_number| comment\n" + "\n".join(f"{n}| {i}| {text}" for n, i, text in PAIRS)
     ),
+    "Flickr30K's table, one bar missing": lambda: (
+        "image_name| comment_number| comment\n"
+        + "\n".join(f"{n}| {i}{'' if (n, i) == (NAMES[1], 4) else '|'}   {text}" for n, i, text in PAIRS)
+    ),
     "bars without a line of names": lambda: "\n".join(f"{n}| {i}| {text}" for n, i, text in PAIRS),
     "tabs": lambda: "\n".join(f"{n}\t{text}" for n, _, text in PAIRS),
     "tabs with numbers": lambda: "\n".join(f"{n}\t{i}\t{text}" for n, i, text in PAIRS),

@@ -15,7 +15,9 @@ import pytest
 
 from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.conversion.half_precision import to_float16
-from selfalign.data.conversion.tsv_to_layout import Target, convert_tsv
+from selfalign.data.conversion.region_formats import REGION_FORMATS
+from selfalign.data.conversion.regions_to_layout import RegionSources, RegionTarget, convert_regions
+from selfalign.data.image_ids import read_image_ids
 from selfalign.errors import UserError
 
 REGIONS, WIDTH, IMAGES = 3, 5, 14
@@ -44,12 +46,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def target(folder: Path, root: str = "out", dtype: str = "float32") -> Target:
-    return Target(folder / root, "train", folder / "ids.txt", REGIONS, WIDTH, dtype)
+def convert_tsv(sources: list[Path], folder: Path, root: str = "out", dtype: str = "float32") -> None:
+    ids = folder / "ids.txt"
+    images = read_image_ids(ids)
+    target = RegionTarget(folder / root, "train", images, f"ids {ids}", (REGIONS, REGIONS), dtype=dtype)
+    convert_regions(RegionSources(REGION_FORMATS[0], sources), target, lambda text: None)
 
 
 def convert(folder: Path, **settings: str) -> None:
-    convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], target(folder, **settings), lambda text: None)
+    convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], folder, **settings)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -61,7 +66,7 @@ def test_arrays_hold_the_images_in_the_order_of_the_ids(dtype: str, folder: Path
     convert(folder, dtype=dtype)
     features, boxes, sizes = (np.load(folder / "out" / f"train_{name}.npy") for name in ARRAYS)
     assert features.dtype == dtype
-    ids = (folder / "out" / "train_ids.txt").read_text().split()
+    ids = (folder / "out" / "train_image_ids.txt").read_text().split()
     assert ids == (folder / "ids.txt").read_text().split()[::5]
     for row, identity in enumerate(ids):
         _, width, height, _, wanted_boxes, wanted = fields(int(identity) - 900)
@@ -97,7 +102,7 @@ def test_checksums_name_files_of_their_folder_only(entry: str, tmp_path: Path) -
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from selfalign.data.conversion import feature_files, tsv_to_layout
+from selfalign.data.conversion import feature_files, journal, region_formats, regions_to_layout
 count = 0
 def counted(function):
     def killing(*arguments):
@@ -109,12 +114,14 @@ def counted(function):
     return killing
 for name in ("write", "flush", "finish"):
     setattr(feature_files.ArrayFile, name, counted(getattr(feature_files.ArrayFile, name)))
-tsv_to_layout._Journal.note = counted(tsv_to_layout._Journal.note)
-tsv_to_layout.write_checksums = counted(tsv_to_layout.write_checksums)
-tsv_to_layout._IMAGES_A_NOTE = 4
+journal.Journal.note = counted(journal.Journal.note)
+regions_to_layout.write_checksums = counted(regions_to_layout.write_checksums)
+regions_to_layout._IMAGES_A_NOTE = 4
 folder = Path(sys.argv[1])
-target = tsv_to_layout.Target(folder / "killed", "train", folder / "ids.txt", 3, 5)
-tsv_to_layout.convert_tsv([folder / "a.tsv", folder / "b.tsv.gz"], target, lambda text: None)
+images = (folder / "ids.txt").read_text().split()[::5]
+target = regions_to_layout.RegionTarget(folder / "killed", "train", images, "ids", (3, 3))
+sources = regions_to_layout.RegionSources(region_formats.REGION_FORMATS[0], [folder / "a.tsv", folder / "b.tsv.gz"])
+regions_to_layout.convert_regions(sources, target, lambda text: None)
 """
 
 
@@ -130,19 +137,19 @@ def test_killed_at_any_moment_and_started_again_it_makes_the_same_bytes(moment: 
 
 def test_what_is_there_is_not_read_again(folder: Path) -> None:
     both = [folder / "a.tsv", folder / "b.tsv.gz"]
-    with pytest.raises(UserError, match="4 of 14 images are in none of the TSV files"):
-        convert_tsv(both[:1], target(folder), lambda text: None)
+    with pytest.raises(UserError, match="4 of 14 images are in none of the sources"):
+        convert_tsv(both[:1], folder)
     content = (folder / "a.tsv").read_bytes()
     (folder / "a.tsv").write_bytes(b"#" * len(content))  # the same size: the journal says that it was read
-    convert_tsv(both, target(folder), lambda text: None)
+    convert_tsv(both, folder)
     (folder / "a.tsv").write_bytes(content)
     convert(folder, root="whole")
     assert contents(folder / "out") == contents(folder / "whole")
 
 
 def test_an_unfinished_conversion_with_other_settings_is_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="none of the TSV"):
-        convert_tsv([folder / "a.tsv"], target(folder), lambda text: None)
+    with pytest.raises(UserError, match="none of the sources"):
+        convert_tsv([folder / "a.tsv"], folder)
     with pytest.raises(UserError, match="another dtype"):
         convert(folder, dtype="float16")
     for path in (folder / "out").glob("*.npy.partial"):
@@ -166,7 +173,7 @@ def with_field(number: int, value: bytes) -> bytes:
 
 
 BAD_LINES = {
-    "35 boxes": (with_field(3, b"35"), "35 boxes, expected 3"),
+    "35 boxes": (with_field(3, b"35"), "boxes has 48 bytes, no float32 of 35 boxes"),
     "no number": (with_field(1, b"wide"), "image_w is 'wide'"),
     "a negative size": (with_field(2, b"-5"), "image_h"),
     "an endless number": (with_field(2, b"9" * 5000), "image_h"),
@@ -180,7 +187,7 @@ BAD_LINES = {
     "no id": (with_field(0, b""), "image_id"),
     "an id of another encoding": (with_field(0, b"\xff\xfe"), "image_id"),
     "no line end": (b"A" * (17 * 2**20), "more than"),
-    "the same image with other values": (line(3) + with_field(0, b"903"), "stands in the files twice"),
+    "the same image with other values": (line(3) + with_field(0, b"903"), "stands in the sources twice"),
 }
 
 

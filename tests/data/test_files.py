@@ -14,8 +14,8 @@ from selfalign.data.checks.findings import require
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.dataset import Split, open_split
 from selfalign.data.layout import find_split, require_distinct_files
+from selfalign.data.ownership import open_features
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.data.regions.features import RegionFeatures
 from selfalign.data.text.captions import read_captions
 from selfalign.data.text.tokenizers import WordTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
@@ -60,6 +60,8 @@ def lines(path: Path, change: Callable[[list[str]], list[str]]) -> None:
     path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
 
 
+OTHERS = np.random.default_rng(1).standard_normal((30, 4, 10)).astype(np.float32)
+
 BROKEN = {
     "missing folder": (lambda root: root.rename(root.with_name("gone")), "no such folder"),
     "missing features": (lambda root: (root / "train_ims.npy").unlink(), "no features of split 'train'"),
@@ -67,9 +69,9 @@ BROKEN = {
     "missing boxes": (lambda root: (root / "train_boxes.npy").unlink(), "which this backbone needs"),
     "missing sizes": (lambda root: (root / "train_img_sizes.npy").unlink(), "which this backbone needs"),
     "a caption too few": (lambda root: lines(root / "train_caps.txt", lambda text: text[:-1]), "12 images need 60"),
-    "one caption an image": (
-        lambda root: lines(root / "train_caps.txt", lambda text: text[:12]),
-        "need 60 captions \\(5 each\\), got 12; 1 an image, where five are expected",
+    "two captions an image": (
+        lambda root: lines(root / "train_caps.txt", lambda text: text[:24]),
+        "need 60 captions \\(5 each\\), got 24 in train_caps.txt; 2 an image, where five are expected; train_ids.txt",
     ),
     "an empty caption": (
         lambda root: lines(root / "train_caps.txt", lambda text: [*text[:7], " ", *text[8:]]),
@@ -85,19 +87,27 @@ BROKEN = {
     ),
     "neither repeated nor single images": (
         lambda root: np.save(
-            root / "train_ims.npy", np.random.default_rng(0).standard_normal((60, 4, 10)).astype(np.float32)
+            root / "train_ims.npy",
+            np.concatenate([np.load(root / "train_ims.npy")[:6].repeat(5, axis=0), OTHERS]),
         ),
-        "the five rows of image 0 are not the same .* with one caption an image",
+        "the five rows of image 6 are not the same",
     ),
     "not UTF-8": (lambda root: (root / "train_caps.txt").write_bytes(b"a dog\n\xff\xfe\n"), "not UTF-8 at byte 6"),
     "empty captions": (lambda root: (root / "train_caps.txt").write_bytes(b""), "the file is empty"),
     "truncated features": (lambda root: cut(root / "train_ims.npy", 500), "truncated"),
     "no npy file": (lambda root: (root / "train_ims.npy").write_bytes(b"PK\x03\x04 no"), "not a readable .npy"),
-    "features of two axes": (lambda root: np.save(root / "train_ims.npy", np.ones((12, 4), np.float32)), "3 axes"),
+    "features of four axes": (
+        lambda root: np.save(root / "train_ims.npy", np.ones((12, 4, 1, 1), np.float32)),
+        "2 or 3 axes",
+    ),
+    "one vector an image with boxes of four": (
+        lambda root: np.save(root / "train_ims.npy", np.ones((12, 4), np.float32)),
+        "expected shape \\(12, 1, 4\\) as the features have",
+    ),
     "integer features": (lambda root: np.save(root / "train_ims.npy", np.ones((12, 4, 10), int)), "type int64"),
     "object features": (
         lambda root: np.save(root / "train_ims.npy", np.full((12, 4, 10), None), allow_pickle=True),
-        "type object",
+        "type object; images of different numbers of regions are padded",
     ),
     "NaN": (lambda root: edit(root / "train_ims.npy", put(3, 2, 1, np.nan)), "image 3, region 2, column 1 is nan"),
     "infinity": (
@@ -178,8 +188,11 @@ def _as_it_is(batch: object) -> object:
 def test_features_that_repeat_every_image_five_times_are_read_once(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal((3, 2, 4)).astype(np.float32)
     np.save(tmp_path / "x_ims.npy", values.repeat(5, axis=0))
-    features = RegionFeatures(tmp_path / "x_ims.npy", captions=15)
+    (tmp_path / "x_caps.txt").touch()
+    owned = open_features(find_split(tmp_path, "x"), captions=15)
+    features = owned.features
     assert features.images == 3
+    assert owned.image_of_caption.tolist() == [0] * 5 + [1] * 5 + [2] * 5
     np.testing.assert_array_equal(features.rows(np.array([2, 1])), values[[2, 1]])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from selfalign.functional.size_augmentation import changed_words, some_regions
+from selfalign.functional.size_augmentation import changed_words, some_real_regions, some_regions
 
 HIDDEN, VOCABULARY, PAD = 3, 500, 0
 
@@ -84,3 +84,16 @@ def test_nothing_changes_at_nought() -> None:
     changed, left = change(tokens, lengths, 0.0)
     assert torch.equal(changed, tokens)
     assert torch.equal(left, lengths)
+
+
+def test_images_of_different_numbers_of_regions_keep_their_share_of_their_own() -> None:
+    counts = torch.tensor([10, 1, 5, 3])
+    mask = torch.arange(10) < counts[:, None]
+    for _ in range(20):
+        places, real = some_real_regions(mask, 0.4)
+        assert places.shape == real.shape == (4, 6)
+        assert real.sum(dim=1).tolist() == [6, 1, 3, 2]
+        for row, count in enumerate(counts.tolist()):
+            own = places[row, real[row]]
+            assert (own.diff() > 0).all()
+            assert own.max() < count

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from selfalign.data.checks.checksums import checksum_findings
-from selfalign.data.conversion.tsv_to_layout import Target, convert_tsv
 from selfalign.data.image_ids import read_image_ids
 from selfalign.data.regions.disk_array import DiskArray
 from selfalign.data.text.captions import read_captions
@@ -35,7 +34,7 @@ from selfalign.runs.checkpoint import Provenance, read_checkpoint
 from tests.configs.test_composition import TINY, composed
 from tests.conftest import write_scan_folder
 from tests.data.test_bad_inputs import header
-from tests.data.test_conversion import fields, line
+from tests.data.test_conversion import convert_tsv, fields, line
 
 EXAMPLES = int(os.environ.get("SELFALIGN_FUZZ_EXAMPLES", "100"))
 
@@ -160,7 +159,7 @@ def test_tsv_files(place: Path, content: bytes) -> None:
     def read(path: Path) -> None:
         for left in (place / "tsv").glob("*"):
             left.unlink()
-        convert_tsv([path], Target(place / "tsv", "train", place / "ids.txt", 3, 5), lambda text: None)
+        convert_tsv([path], place, "tsv")
 
     (place / "x.tsv").write_bytes(content)
     reason = refusal(lambda: read(place / "x.tsv"))

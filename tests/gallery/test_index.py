@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -67,7 +69,7 @@ def test_images_have_names_ids_and_captions(made: Path, scenes: Path) -> None:
     image = Index.open(made).image(11)
     assert image.name == "images/test_00011.png"
     assert (scenes / image.name).is_file()
-    assert image.captions == range(55, 60)
+    assert image.captions == (55, 56, 57, 58, 59)
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
@@ -285,3 +287,28 @@ def test_images_without_captions_are_a_gallery(made: Path, camera: Retriever, sc
     lines = image_table(index, index.search(queries, top=2), 0).splitlines()
     assert len(lines) == 3
     assert "images/test_000" in lines[1]
+
+
+def test_captions_of_any_number_belong_to_their_images(vsrn: Retriever, scenes: Path, tmp_path: Path) -> None:
+    """Three images without boxes; the second has no caption, and the captions stand in no order."""
+    data = tmp_path / "data"
+    data.mkdir()
+    np.save(data / "test_ims.npy", np.load(scenes / "test_ims.npy")[:3])
+    (data / "test_caps.txt").write_text("a red ball\na blue box\na red star\n")
+    (data / "test_ids.txt").write_text("c\na\nc\n")
+    (data / "test_image_ids.txt").write_text("a\nb\nc\n")
+    write_index(vsrn, tmp_path / "index", data, "test")
+    index = Index.open(tmp_path / "index")
+    assert [index.image(row).captions for row in range(3)] == [(1,), (), (0, 2)]
+    assert [index.image(row).id for row in range(3)] == ["a", "b", "c"]
+    assert "a blue box" in image_table(index, index.search(vsrn.encode_captions(["a box"]), top=3), 0)
+
+
+def test_an_index_from_before_images_had_any_number_of_captions_has_five_each(made: Path) -> None:
+    known = json.loads((made / IMAGES).read_text())
+    del known["image_of_caption"]
+    (made / IMAGES).write_text(json.dumps(known) + "\n")
+    record = read_record(made / NAME)
+    files = {**record.files, IMAGES: file_record(made / IMAGES, 12)}
+    write_record(replace(record, files=files), made / NAME)
+    assert Index.open(made).image(11).captions == (55, 56, 57, 58, 59)

@@ -59,20 +59,23 @@ def test_ranking_spares_captions_of_the_same_image_only_when_asked() -> None:
     assert ranking_loss(similarity, image_ids=images).item() == 0.0
 
 
+@pytest.mark.parametrize("counts", [None, [7, 2, 5]])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_concept_alignment(seed: int) -> None:
+def test_concept_alignment(seed: int, counts: list[int] | None) -> None:
     lengths = [3, 1, 4]
+    real = None if counts is None else mask_of(counts, 7)
     loss = ConceptAlignmentLoss(5, prototypes=6).double()
     start = l2_normalize(random(6, 5, seed=seed + 10), dim=-1)
 
     def ours(regions: Tensor, words: Tensor, prototypes: Tensor) -> Tensor:
         del loss.prototypes
         loss.prototypes = prototypes
-        return loss(l2_normalize(regions, dim=-1), l2_normalize(words, dim=-1), mask_of(lengths, 4))
+        unit = (l2_normalize(values, dim=-1) for values in (regions, words))
+        return loss(*unit, mask_of(lengths, 4), region_mask=real)
 
     def slow(regions: Tensor, words: Tensor, prototypes: Tensor) -> Tensor:
         unit = [values / values.norm(dim=-1, keepdim=True) for values in (regions, words)]
-        return oracle.concept(*unit, lengths, prototypes, 0.05, 0.1)
+        return oracle.concept(*unit, lengths, prototypes, 0.05, 0.1, counts)
 
     # The module re-normalises its parameter in place, which a plain leaf stands in for here.
     with pytest.MonkeyPatch.context() as patch:

@@ -20,14 +20,15 @@ SPANS = [range(1, length - 1) for length in LENGTHS]
 IMAGES = [3, 8, 5, 3]
 
 
-def ours(share: float) -> Callable[..., Tensor]:
+def ours(share: float, counts: list[int] | None = None) -> Callable[..., Tensor]:
     loss = WordContrastLoss(0.2, 0.1, share)
-    return lambda regions, words: loss(regions, words, mask_of(LENGTHS, 6), torch.tensor(IMAGES))
+    real = None if counts is None else mask_of(counts, 7)
+    return lambda regions, words: loss(regions, words, mask_of(LENGTHS, 6), torch.tensor(IMAGES), region_mask=real)
 
 
-def slow(share: float) -> Callable[..., Tensor]:
+def slow(share: float, counts: list[int] | None = None) -> Callable[..., Tensor]:
     def value(regions: Tensor, words: Tensor) -> Tensor:
-        by_word, by_image = oracle.word_region(regions, words, SPANS, IMAGES, 0.2, 0.1)
+        by_word, by_image = oracle.word_region(regions, words, SPANS, IMAGES, 0.2, 0.1, counts)
         return (1 - share) * by_word + share * by_image
 
     return value
@@ -39,6 +40,11 @@ def slow(share: float) -> Callable[..., Tensor]:
 def test_word_region_contrast(seed: int, share: float, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_SCORES_AT_ONCE", at_once)
     assert_same(ours(share), slow(share), 0.5 * random(4, 7, 5, seed=seed), 0.5 * random(4, 6, 5, seed=seed + 9))
+
+
+def test_word_region_contrast_of_different_numbers_of_regions() -> None:
+    counts = [7, 1, 4, 5]
+    assert_same(ours(0.5, counts), slow(0.5, counts), 0.5 * random(4, 7, 5), 0.5 * random(4, 6, 5, seed=9))
 
 
 def test_both_towers_get_a_gradient() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -53,3 +55,18 @@ def test_batches_add_up() -> None:
         for _ in range(times):
             metric.update(REGIONS, words, batch)
     assert twice.compute() == pytest.approx(once.compute() | {"words": 6})
+
+
+def test_padding_is_never_chosen_and_counts_for_no_chance() -> None:
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    batch = annotated([[True, False], [False, True], [True, False]])
+    batch.pairs = replace(PAIRS, images=replace(PAIRS.images, mask=mask))
+    batch.correct[1] = torch.tensor([True, False, False])
+    words = torch.zeros(2, 2, 3)
+    words[0, 0], words[0, 1] = torch.tensor([-0.5, -0.9, 0.0]), torch.tensor([-0.1, -0.2, 0.0])  # padding is zeros
+    words[1, 0, 2] = 1.0
+    metric = AlignmentAccuracy()
+    metric.update(REGIONS, words, batch)
+    found = metric.compute()
+    assert found["accuracy"] == found["phrase"] == 100
+    assert found["chance"] == pytest.approx(100 * (1 / 2 + 1 / 2 + 1 / 3) / 3)

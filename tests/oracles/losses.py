@@ -42,17 +42,26 @@ def sinkhorn(scores: Tensor, temperature: float, iterations: int) -> Tensor:
 
 
 def concept(
-    regions: Tensor, words: Tensor, lengths: list[int], prototypes: Tensor, teacher: float, student: float
+    regions: Tensor,
+    words: Tensor,
+    lengths: list[int],
+    prototypes: Tensor,
+    teacher: float,
+    student: float,
+    counts: list[int] | None = None,
 ) -> Tensor:
-    pairs, count, _ = regions.shape
-    flat = regions.detach().reshape(pairs * count, -1)
-    assignments = sinkhorn(flat @ prototypes.detach().T, teacher, 2).reshape(pairs, count, -1)
+    """``counts``: how many regions of each image there are."""
+    pairs = len(regions)
+    own = [list(regions[pair, : None if counts is None else counts[pair]]) for pair in range(pairs)]
+    flat = torch.stack([region.detach() for image in own for region in image])
+    rows = iter(sinkhorn(flat @ prototypes.detach().T, teacher, 2))
+    assignments = [[next(rows) for _ in image] for image in own]
     captions = []
     for pair in range(pairs):
         terms = []
         for word in words[pair, : lengths[pair]]:
-            similarities = [float(dot(word, region)) for region in regions[pair]]
-            target = assignments[pair, similarities.index(max(similarities))]
+            similarities = [float(dot(word, region)) for region in own[pair]]
+            target = assignments[pair][similarities.index(max(similarities))]
             logits = torch.stack([dot(word, prototype) / student for prototype in prototypes])
             log_total = torch.log(sum(torch.exp(logit) for logit in logits))
             terms.append(-sum(target[p] * (logits[p] - log_total) for p in range(len(prototypes))))
@@ -125,13 +134,20 @@ def word_score(word: Tensor, regions: list[Tensor], temperature: float) -> Tenso
 
 
 def word_region(
-    regions: Tensor, words: Tensor, spans: list[range], images: list[int], attention: float, temperature: float
+    regions: Tensor,
+    words: Tensor,
+    spans: list[range],
+    images: list[int],
+    attention: float,
+    temperature: float,
+    counts: list[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Words against images and images against captions; ``spans`` are the places of each caption's words."""
+    """Words against images and images against captions; ``spans`` are the places of each caption's words, ``counts``
+    how many regions of each image there are."""
     size, nothing = len(regions), torch.zeros((), dtype=regions.dtype)
+    own = [list(regions[b, : None if counts is None else counts[b]]) for b in range(size)]
     scores = [
-        [[word_score(words[i, j], list(regions[b]), attention) for b in range(size)] for j in spans[i]]
-        for i in range(size)
+        [[word_score(words[i, j], own[b], attention) for b in range(size)] for j in spans[i]] for i in range(size)
     ]
     by_word, by_image = nothing, nothing
     for i in range(size):

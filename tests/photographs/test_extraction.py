@@ -15,11 +15,11 @@ import pytest
 
 from selfalign.data.checks.checksums import checksum_findings
 from selfalign.data.checks.rules import split_findings
-from selfalign.data.dataset import open_positions
 from selfalign.data.images import images_in_memory, images_on_disk
 from selfalign.data.layout import find_split
 from selfalign.data.photographs import Photos
 from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import open_positions
 from selfalign.data.text.captions import read_captions
 from selfalign.errors import UserError
 from selfalign.photographs import Extractor, Regions
@@ -37,7 +37,7 @@ def test_the_layout_is_what_check_and_training_read(
     run(photos, out, model, "--captions", str(tmp_path / "captions.txt"))
     files = find_split(out, "train")
     texts = read_captions(files.captions)
-    features = RegionFeatures(files.features, len(texts))
+    features = RegionFeatures(files.features)
     positions = open_positions(files, features, "pixels")
     findings = list(split_findings(files, texts, features, positions, full=True))
     assert {finding.level for finding in findings} == {"ok"}, findings

@@ -152,5 +152,12 @@ def test_half_precision_keeps_the_record(place: Path, tmp_path: Path, monkeypatc
         convert()
 
 
+def test_features_of_elsewhere_never_join_those_of_an_extractor(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["npy", "x.npy", "--ids", "ids.txt", "--root", str(place / "own"), "--split", "dev"]
+    monkeypatch.setattr("sys.argv", ["convert", *words])
+    with pytest.raises(SystemExit, match="features of selfalign extract"):
+        convert()
+
+
 def test_provenances_of_old_positions_stay() -> None:
     assert Provenance({}, 1, {}, None).extractor is None

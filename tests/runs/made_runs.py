@@ -46,6 +46,7 @@ def write_run(
     results: list[RetrievalResult] | None = None,
     texts: list[str] | None = None,
     models: list[dict[str, Any]] | None = None,
+    owners: torch.Tensor | None = None,
     **record: Any,
 ) -> Path:
     """A run folder of train.py's settings ``overrides``."""
@@ -53,7 +54,7 @@ def write_run(
     config = models or [{**configuration(*overrides), "seed": seed}]
     folder.mkdir(parents=True)
     captions = results[0].captions
-    owners = torch.arange(captions) * results[0].images // captions
+    owners = torch.arange(captions) * results[0].images // captions if owners is None else owners
     texts = texts or [f"caption {line}" for line in range(captions)]
     ranks_file.save_ranks(results, owners, texts, folder / ranks_file.NAME)
     plain = results[0].to_dict() | {"protocols": {result.protocol: result.to_dict() for result in results}}

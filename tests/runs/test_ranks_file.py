@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from selfalign.errors import UserError
-from selfalign.runs.ranks_file import NAME, fingerprint, read_ranks
+from selfalign.metrics.protocols import evaluate
+from selfalign.runs.ranks_file import NAME, fingerprint, read_ranks, save_ranks
+from selfalign.runs.reading import read_run
 from tests.runs.made_runs import IMAGES, ranked, write_run
 
 
@@ -21,6 +24,24 @@ def test_ranks_come_back_as_they_were(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.protocols["full"].t2i, result.ranks.t2i.numpy())
     np.testing.assert_array_equal(found.image_of_caption, np.arange(5 * IMAGES) // 5)
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_images_without_captions_are_no_queries_and_figures_agree_to_the_last_digit(tmp_path: Path) -> None:
+    """Three images; the one in the middle and the last have no caption."""
+    scores = torch.tensor([[0.9, 0.2, 0.1], [0.3, 0.6, 0.8], [0.1, 0.4, 0.2], [0.0, 0.0, 0.0]])
+    owners = torch.tensor([2, 0, 0])
+    result = evaluate(lambda rows, columns: scores[rows, columns], owners, 4)
+    assert result.to_dict()["image_queries"] == 2
+    path = tmp_path / NAME
+    save_ranks([result], owners, ["a", "b", "c"], path)
+    found = read_ranks(path)
+    assert found.image_of_caption.tolist() == [1, 0, 0]
+    assert found.protocols["full"].i2t.tolist() == [2, 3]
+    assert found.protocols["full"].t2i.tolist() == [3, 3, 3]
+    run = read_run(write_run(tmp_path / "run", results=[result], texts=["a", "b", "c"], owners=owners))
+    assert run.captions_per_image.tolist() == [2, 1]
+    assert run.protocols["full"].figures["i2t_r1"] == result.i2t.r1 == 0
+    assert run.protocols["full"].figures["i2t_r5"] == result.i2t.r5 == 100
 
 
 def test_a_fingerprint_tells_captions_their_order_and_their_images_apart() -> None:

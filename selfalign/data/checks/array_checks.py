@@ -12,7 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from selfalign.data.checks.findings import Finding, counted
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import BoxPositions
 
 _WHOLE_BYTES = 512 * 2**20
 _SAMPLED_IMAGES = 512
@@ -42,7 +43,7 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
         for chunk in features.chunks(images):
             faults = faults.after(features, chunk)
             bar.update(len(chunk))
-    about = f"{name} features"
+    about, beside = f"{name} features", f"{features.path.name.rpartition('_')[0]}_num_regions.npy"
     if faults.repeat is not None:
         yield Finding(
             "error",
@@ -70,7 +71,15 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
             about,
             f"features {features.path}: regions of zeros in image {faults.padded} and others "
             f"({counted(faults.paddings, 'such image')}): images of fewer regions were filled up, and every model "
-            f"would take the zeros for regions; extract {features.regions} regions of every image",
+            f"would take the zeros for regions; say in {beside} how many are real, or extract "
+            f"{features.regions} regions of every image",
+        )
+    if faults.overfull is not None:
+        yield Finding(
+            "error",
+            about,
+            f"features {features.path}: image {faults.overfull} has something after its real regions "
+            f"({counted(faults.overfulls, 'such image')}); {beside} is of other features",
         )
     if faults.largest > _LARGEST_VALUE:
         yield Finding(
@@ -83,7 +92,7 @@ def feature_findings(name: str, features: RegionFeatures, *, full: bool = False)
         yield Finding(
             "ok",
             about,
-            f"{features.images:,} images, {features.regions} regions of {features.width}, "
+            f"{features.images:,} images, {features.numbers} regions of {features.width}, "
             f"{features.bytes / 2**20:,.0f} MB, finite up to {faults.largest:.3g} ({read})",
         )
 
@@ -100,11 +109,14 @@ class _FeatureFaults:
     blanks: int = 0
     padded: int | None = None
     paddings: int = 0
+    overfull: int | None = None
+    overfulls: int = 0
     largest: float = 0.0
 
     @property
     def none(self) -> bool:
-        return self.repeat is None and self.value is None and self.blank is None and self.padded is None
+        first = (self.repeat, self.value, self.blank, self.padded, self.overfull)
+        return all(place is None for place in first)
 
     def after(self, features: RegionFeatures, images: np.ndarray) -> _FeatureFaults:
         """These and the faults of ``images`` (B,)."""
@@ -112,7 +124,10 @@ class _FeatureFaults:
         finite = np.isfinite(values)
         bad = np.argwhere(~finite) if not finite.all() else np.empty((0, 3), np.int64)
         empty = ~np.any(values, axis=2, keepdims=True)[..., 0]  # (B, R)
-        blank, padded = images[empty.all(axis=1)], images[empty.any(axis=1) & ~empty.all(axis=1)]
+        blank = images[empty.all(axis=1)]
+        mask = features.mask(images)
+        padded = images[(empty if mask is None else empty & mask).any(axis=1) & ~empty.all(axis=1)]
+        overfull = features.overfull(images)
         differ = features.repeats_differ(images)
         magnitude = np.abs(values, where=finite, out=np.zeros_like(values)).max() if len(bad) else _magnitude(values)
         return _FeatureFaults(
@@ -124,6 +139,8 @@ class _FeatureFaults:
             self.blanks + len(blank),
             self.padded if self.padded is not None or not len(padded) else int(padded[0]),
             self.paddings + len(padded),
+            self.overfull if self.overfull is not None or not len(overfull) else int(overfull[0]),
+            self.overfulls + len(overfull),
             max(self.largest, float(magnitude)),
         )
 
@@ -153,7 +170,8 @@ def box_findings(name: str, positions: BoxPositions, images: int) -> Iterator[Fi
             first_huge = first_huge or _first_size(chunk, sizes, large)
             scale = scale.after(boxes[possible], sizes[possible])
             bad_sizes, huge = bad_sizes + int((~possible).sum()), huge + int(large.sum())
-            for problem, count, line in _box_faults(chunk[possible], boxes[possible], sizes[possible]):
+            real = np.ones(boxes.shape[:2], bool) if (mask := positions.mask(chunk)) is None else mask
+            for problem, count, line in _box_faults(chunk[possible], boxes[possible], sizes[possible], real[possible]):
                 before, first = faults.get(problem, (0, line))
                 faults[problem] = (before + count, first)
             bar.update(len(chunk))
@@ -230,8 +248,10 @@ def _first_size(images: np.ndarray, sizes: np.ndarray, wrong: np.ndarray) -> str
     return f"image {images[places[0]]} is {_numbers(sizes[places[0]])}" if len(places) else ""
 
 
-def _box_faults(images: np.ndarray, boxes: np.ndarray, sizes: np.ndarray) -> Iterator[tuple[str, int, str]]:
-    """Each kind of fault with its count and its first box."""
+def _box_faults(
+    images: np.ndarray, boxes: np.ndarray, sizes: np.ndarray, real: np.ndarray
+) -> Iterator[tuple[str, int, str]]:
+    """Each kind of fault of the (B, R) ``real`` boxes with its count and its first box."""
     limits = np.tile(sizes, 2)[:, None] + _TOLERANCE
     finite = np.isfinite(boxes).all(axis=-1)
     problems = (
@@ -240,7 +260,7 @@ def _box_faults(images: np.ndarray, boxes: np.ndarray, sizes: np.ndarray) -> Ite
         ("leaves its image", finite & ~((boxes >= -_TOLERANCE) & (boxes <= limits)).all(axis=-1)),
     )
     for problem, wrong in problems:
-        places = np.argwhere(wrong)
+        places = np.argwhere(wrong & real)
         if len(places):
             image, region = places[0]
             line = f"image {images[image]}, region {region}: {_numbers(boxes[image, region])} {problem}"

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.overlap import Contents, overlap_findings
 from selfalign.data.checks.rules import split_findings
 from selfalign.data.layout import SplitFiles, find_split, require_distinct_files
+from selfalign.data.ownership import open_features
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import Positions, positions_at_hand
 from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.data.text.captions import caption_lines, refused_caption
 from selfalign.errors import UserError
@@ -32,13 +36,15 @@ class InspectedSplit:
         files: where it lies; ``None`` where features or captions are missing.
         texts: all captions, wrong ones too.
         features, positions: ``None`` where they could not be opened.
+        owners: (M,) image of each caption; ``None`` without features.
     """
 
     name: str
     files: SplitFiles | None = None
     texts: list[str] | None = None
     features: RegionFeatures | None = None
-    positions: BoxPositions | None = None
+    positions: Positions | None = None
+    owners: np.ndarray | None = None
 
 
 @dataclass(eq=False)
@@ -77,13 +83,14 @@ class Inspection:
         split.texts = texts = self.add(f"{name} captions", lambda: _captions(files.captions))
         if texts is None:
             # Without captions the number of images is unknown, but the header can still be read.
-            self.add(f"{name} features", lambda: DiskArray(files.features, 3, "features"))
+            self.add(f"{name} features", lambda: DiskArray(files.features, (2, 3), "features"))
             return
-        split.features = features = self.add(f"{name} features", lambda: RegionFeatures(files.features, len(texts)))
-        positions = None
-        if features is not None:
-            positions = split.positions = self._positions(files, features)
-        for finding in self._read(name, split_findings(files, texts, features, positions, full=self.full)):
+        owned = self.add(f"{name} features", lambda: open_features(files, len(texts)))
+        if owned is not None:
+            split.features, split.owners = owned.features, owned.image_of_caption
+            split.positions = self._positions(files, owned.features)
+        findings = split_findings(files, texts, split.features, split.positions, split.owners, full=self.full)
+        for finding in self._read(name, findings):
             self._note(finding, of_boxes=finding.about == f"{name} boxes")
 
     def _note(self, finding: Finding, *, of_boxes: bool) -> None:
@@ -93,16 +100,16 @@ class Inspection:
                 finding = replace(finding, level="warning", text=f"{finding.text}; backbone=vsrn reads no boxes")
         self.findings.append(finding)
 
-    def _positions(self, files: SplitFiles, features: RegionFeatures) -> BoxPositions | None:
-        boxes, sizes = files.boxes, files.sizes
-        if boxes is not None and sizes is not None:
-            try:
-                return BoxPositions(boxes, sizes, features, self.box_unit)
-            except UserError as error:
-                self._note(Finding("error", f"{files.split} boxes", str(error)), of_boxes=True)
-                return None
+    def _positions(self, files: SplitFiles, features: RegionFeatures) -> Positions | None:
+        try:
+            found = positions_at_hand(files, features, self.box_unit)
+        except UserError as error:
+            self._note(Finding("error", f"{files.split} boxes", str(error)), of_boxes=True)
+            return None
+        if found is not None:
+            return found
         self.wrong_boxes += 1
-        missing = f"{files.split}_{'boxes' if boxes is None else 'img_sizes'}.npy"
+        missing = f"{files.split}_{'boxes' if files.boxes is None else 'img_sizes'}.npy"
         if self.boxes:
             text = f"data folder {self.root}: {missing} is missing, which this backbone needs"
             self.findings.append(Finding("error", f"{files.split} boxes", text))
@@ -120,7 +127,7 @@ class Inspection:
         found = [split.files for split in self.splits.values() if split.files is not None]
         self.add("all splits", lambda: require_distinct_files(found))
         contents = [
-            Contents(split.name, split.features, split.texts, None if split.files is None else split.files.ids)
+            Contents(split.name, split.features, split.texts, split.files, split.owners)
             for split in self.splits.values()
         ]
         self.findings += self._read("all splits", overlap_findings(contents, full=self.full))
@@ -147,10 +154,4 @@ def _captions(path: Path) -> list[str]:
             raise UserError(f"captions {path}: more than {_MOST_REFUSED:,} of {len(captions):,} lines are no captions")
     if (form := distributed_form(captions)) is not None:
         raise UserError(conversion_advice(path, form))
-    if len(captions) % CAPTIONS_PER_IMAGE:
-        rest = len(captions) % CAPTIONS_PER_IMAGE
-        raise UserError(
-            f"captions {path}: {len(captions):,} lines are {CAPTIONS_PER_IMAGE} an image and {rest} more; "
-            "lines are missing or too many"
-        )
     return captions

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from selfalign.data.checks.findings import Finding, Level, counted
-from selfalign.data.image_ids import are_row_numbers, read_image_ids
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, RegionFeatures
+from selfalign.data.image_ids import are_row_numbers
+from selfalign.data.layout import SplitFiles
+from selfalign.data.ownership import captions_of_images, gallery_ids
+from selfalign.data.regions.features import RegionFeatures
 from selfalign.errors import UserError
 
 _SHARED = 0.01
@@ -31,13 +32,15 @@ class Contents:
         name: of the split.
         features: its images; ``None`` where they could not be opened.
         texts: its captions; ``None`` where they could not be read.
-        ids: its file of image ids; ``None`` without one.
+        files: of it; ``None`` where some are missing.
+        owners: (M,) image of each caption; ``None`` where that is not known.
     """
 
     name: str
     features: RegionFeatures | None
     texts: Sequence[str] | None
-    ids: Path | None
+    files: SplitFiles | None
+    owners: np.ndarray | None
 
 
 def overlap_findings(splits: Sequence[Contents], *, full: bool = False) -> Iterator[Finding]:
@@ -51,7 +54,11 @@ def overlap_findings(splits: Sequence[Contents], *, full: bool = False) -> Itera
     features = {split.name: split.features for split in splits if split.features is not None}
     whole = full or all(values.bytes <= _WHOLE_BYTES for values in features.values())
     marks = {name: _feature_marks(name, values, whole=whole) for name, values in features.items()}
-    texts = {split.name: _caption_marks(split.texts) for split in splits if split.texts is not None}
+    texts = {
+        split.name: _caption_marks(split.texts, split.owners)
+        for split in splits
+        if split.texts is not None and split.owners is not None
+    }
     for name, found in marks.items():
         if found.doubled:
             level: Level = "warning" if found.doubled > _SHARED * found.compared else "ok"
@@ -72,7 +79,10 @@ def overlap_findings(splits: Sequence[Contents], *, full: bool = False) -> Itera
             yield _shared(one, other, "features", pairs, smaller, how)
         if one in texts and other in texts:
             smaller = min(texts[one].compared, texts[other].compared)
-            yield _shared(one, other, "caption lists", texts[one].common(texts[other]), smaller, "")
+            shared = _shared(one, other, "caption lists", texts[one].common(texts[other]), smaller, "")
+            # One caption alone may well be said of two images.
+            single = shared.level == "error" and min(texts[one].most, texts[other].most) == 1
+            yield replace(shared, level="warning") if single else shared
     yield from _id_findings(splits)
 
 
@@ -83,6 +93,8 @@ class _Marks:
     first: dict[bytes, int]
     compared: int
     doubled: int
+    most: int = 0
+    """Captions of an image."""
 
     def common(self, other: _Marks) -> list[tuple[int, int]]:
         """Images of the one and the other with the same content."""
@@ -93,7 +105,8 @@ def _width_findings(splits: Sequence[Contents]) -> Iterator[Finding]:
     opened = [split.features for split in splits if split.features is not None]
     for features in opened[1:]:
         first = opened[0]
-        if (features.regions, features.width) != (first.regions, first.width):
+        as_many = features.regions == first.regions or features.vary or first.vary
+        if features.width != first.width or not as_many:
             yield Finding(
                 "error",
                 "all features",
@@ -117,15 +130,16 @@ def _shared(one: str, other: str, what: str, pairs: list[tuple[int, int]], small
     )
 
 
-def _caption_marks(texts: Sequence[str]) -> _Marks:
-    """Of every list of five captions, whatever their order and letters' case."""
+def _caption_marks(texts: Sequence[str], owners: np.ndarray) -> _Marks:
+    """Of the list of captions of every image, whatever their order and letters' case."""
     marks: dict[bytes, int] = {}
-    images = len(texts) // CAPTIONS_PER_IMAGE
-    for image in range(images):
-        start = image * CAPTIONS_PER_IMAGE
-        captions = sorted(text.casefold() for text in texts[start : start + CAPTIONS_PER_IMAGE])
-        marks.setdefault(_digest("\n".join(captions).encode("utf-8", "surrogatepass")), image)
-    return _Marks(marks, images, images - len(marks))
+    images = most = 0
+    for image, rows in enumerate(captions_of_images(owners, int(owners.max(initial=-1)) + 1)):
+        if len(rows):
+            images, most = images + 1, max(most, len(rows))
+            captions = sorted(texts[row].casefold() for row in rows.tolist())
+            marks.setdefault(_digest("\n".join(captions).encode("utf-8", "surrogatepass")), image)
+    return _Marks(marks, images, images - len(marks), most)
 
 
 def _feature_marks(name: str, features: RegionFeatures, *, whole: bool) -> _Marks:
@@ -159,8 +173,10 @@ def _id_findings(splits: Sequence[Contents]) -> Iterator[Finding]:
     ids = {}
     for split in splits:
         try:
-            if split.ids is not None:
-                ids[split.name] = read_image_ids(split.ids)
+            if split.files is not None and split.features is not None:
+                found = gallery_ids(split.files, split.owners, split.features.images)
+                if found is not None:
+                    ids[split.name] = found
         except UserError:  # the split's own check tells of it
             continue
     for one, other in combinations(ids, 2):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from selfalign.data.checks.array_checks import box_findings, feature_findings
 from selfalign.data.checks.findings import Finding
 from selfalign.data.checks.text import caption_findings, id_findings, image_name_findings
 from selfalign.data.checks.tokens import token_findings
 from selfalign.data.layout import SplitFiles
-from selfalign.data.regions.features import BoxPositions, RegionFeatures
+from selfalign.data.regions.features import RegionFeatures
+from selfalign.data.regions.positions import BoxPositions, Positions
 from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.tokenizers import CaptionTokenizer
 
@@ -18,7 +21,8 @@ def split_findings(
     files: SplitFiles,
     texts: Sequence[str] | None,
     features: RegionFeatures | None,
-    positions: BoxPositions | None,
+    positions: Positions | None,
+    owners: np.ndarray | None = None,
     *,
     full: bool = False,
 ) -> Iterator[Finding]:
@@ -29,17 +33,18 @@ def split_findings(
         texts: its captions.
         features: of its images.
         positions: of their boxes, for models that read them.
+        owners: (M,) image of each caption.
         full: read every value.
     """
     name = files.split
     if features is not None:
         yield from feature_findings(name, features, full=full)
-        if positions is not None:
+        if isinstance(positions, BoxPositions):
             yield from box_findings(name, positions, features.images)
     if texts is not None:
-        yield from caption_findings(name, files.captions, texts)
+        yield from caption_findings(name, files.captions, texts, owners, 0 if features is None else features.images)
     if features is not None and files.ids is not None:
-        yield from id_findings(name, files.ids, features.images)
+        yield from id_findings(files, owners, features.images)
     if files.images is not None:
         yield from image_name_findings(name, files.images)
 

@@ -6,9 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from selfalign.data.checks.findings import Finding, counted
-from selfalign.data.image_ids import read_image_ids, stays_inside
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE
+from selfalign.data.image_ids import CAPTIONS_PER_IMAGE, read_image_ids, stays_inside
+from selfalign.data.layout import SplitFiles
+from selfalign.data.ownership import captions_of_images, gallery_ids
 from selfalign.data.text.caption_forms import conversion_advice, distributed_form
 from selfalign.data.text.captions import refused_caption
 from selfalign.errors import UserError, shown
@@ -23,13 +26,17 @@ _STRANGE: dict[str, Callable[[str], object]] = {
 }
 
 
-def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator[Finding]:
+def caption_findings(
+    name: str, path: Path, captions: Sequence[str], owners: np.ndarray | None = None, images: int = 0
+) -> Iterator[Finding]:
     """Captions that cannot be, and those that are strange, by kind, with the first line of each.
 
     Args:
         name: of the split.
         path: of its captions.
         captions: its lines.
+        owners: (M,) image of each; ``None`` where that is not known.
+        images: N, some of which may have no caption.
     """
     about = f"{name} captions"
     refused = [(line, found) for line, text in enumerate(captions, start=1) if (found := refused_caption(text))]
@@ -47,25 +54,41 @@ def caption_findings(name: str, path: Path, captions: Sequence[str]) -> Iterator
             yield Finding(
                 "warning", about, f"captions {path}: line {line} {problem}: {start} ({counted(count, 'such line')})"
             )
-    images = [tuple(captions[start : start + CAPTIONS_PER_IMAGE]) for start in range(0, len(captions), 5)]
-    alone = [number for number, texts in enumerate(images) if len(texts) > 1 and len(set(texts)) == 1]
+    if owners is not None and len(owners):
+        yield from _repeating(about, path, captions, captions_of_images(owners, int(owners.max()) + 1))
+    if not refused and form is None:
+        words = sum(caption.count(" ") + 1 for caption in captions) / max(1, len(captions))
+        each = "" if owners is None else f", {_numbers_of_captions(owners, images)}"
+        yield Finding("ok", about, f"{len(captions):,} captions{each}, {words:.1f} words each")
+
+
+def _repeating(about: str, path: Path, captions: Sequence[str], own: list[np.ndarray]) -> Iterator[Finding]:
+    """Images whose several captions are all the same one."""
+    alone = [
+        image for image, rows in enumerate(own) if len(rows) > 1 and len({captions[row] for row in rows.tolist()}) == 1
+    ]
     if alone:
         yield Finding(
             "warning",
             about,
-            f"captions {path}: the captions of image {alone[0]} are {CAPTIONS_PER_IMAGE} times the same "
+            f"captions {path}: the captions of image {alone[0]} are {len(own[alone[0]])} times the same "
             f"({counted(len(alone), 'such image')})",
         )
-    if not refused and form is None:
-        words = sum(caption.count(" ") + 1 for caption in captions) / max(1, len(captions))
-        yield Finding("ok", about, f"{len(captions):,} captions, {CAPTIONS_PER_IMAGE} an image, {words:.1f} words each")
 
 
-def id_findings(name: str, path: Path, images: int) -> Iterator[Finding]:
+def _numbers_of_captions(owners: np.ndarray, images: int) -> str:
+    counts = np.bincount(owners, minlength=images)
+    least, most = counts[counts > 0].min(), counts.max()
+    without = int((counts == 0).sum())
+    none = f" ({counted(without, 'image')} without)" if without else ""
+    return f"{least if least == most else f'{least} to {most}'} an image{none}"
+
+
+def id_findings(files: SplitFiles, owners: np.ndarray | None, images: int) -> Iterator[Finding]:
     """Image ids that are unique and as many as images."""
-    about = f"{name} ids"
+    about, path = f"{files.split} ids", files.row_ids or files.ids
     try:
-        ids = read_image_ids(path)
+        ids = gallery_ids(files, owners, images) or []
     except UserError as error:
         yield Finding("error", about, str(error))
         return

@@ -9,7 +9,7 @@ import numpy as np
 
 from selfalign.data.checks.findings import Finding
 from selfalign.data.text.captions import TokenizedCaptions
-from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_share
+from selfalign.data.text.tokenizers import CaptionTokenizer, check_unknown_share, unknown_words
 from selfalign.errors import UserError, shown
 
 _COLLAPSED = 0.1
@@ -29,7 +29,8 @@ def token_findings(
         tokenizer: which made them.
     """
     about = f"{name} words"
-    share = unknown_share(captions, tokenizer.unknown_id)
+    unknown, words = unknown_words(captions, tokenizer.unknown_id)
+    share = unknown / words if words else 0.0
     try:
         check_unknown_share(share, str(path))
     except UserError as error:
@@ -37,7 +38,8 @@ def token_findings(
         return
     if len(captions.cut):
         yield _cut_finding(about, path, texts, captions)
-    yield Finding("ok", about, f"{share:.2%} unknown to {tokenizer.vocabulary_size:,} words or word pieces")
+    known = f"{tokenizer.vocabulary_size:,} words or word pieces"
+    yield Finding("ok", about, f"{share:.2%} unknown to {known}: {unknown:,} of {words:,}")
 
 
 def _cut_finding(about: str, path: Path, texts: Sequence[str], captions: TokenizedCaptions) -> Finding:

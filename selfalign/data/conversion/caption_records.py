@@ -25,6 +25,7 @@ _PICTURE = re.compile(r"\S+\.(?:jpe?g|png|gif|bmp|webp|tiff?)", re.I)
 _SEEN = 200
 """Lines that decide of which form a file is."""
 _NUMBERED = re.compile(r"\W?\d+\s*[.):,;|#-]?\s+(?P<caption>.*)")
+_NUMBER_AND_CAPTION = re.compile(r"\s*(?P<number>\d+)\s+(?P<caption>\S.*)")
 _FRAME = re.compile(r"(?:<[a-z]+>|\[[A-Z]+\])\s*(?P<caption>.*?)\s*(?:</?[a-z]+>|\[[A-Z]+\])")
 
 
@@ -209,6 +210,13 @@ class _Table:
         image, caption = (next(names.index(name) for name in known if name in names) for known in (_IMAGE, _CAPTION))
         if len(fields) > len(names) and caption == len(names) - 1:  # a caption with the separator in it, unquoted
             fields = [*fields[:caption], self._separator.join(fields[caption:])]
+        glued = _NUMBER_AND_CAPTION.fullmatch(fields[-1])
+        if len(fields) == len(names) - 1 and caption == len(names) - 1 and glued is not None:
+            fields = [
+                *fields[:-1],
+                glued["number"],
+                glued["caption"],
+            ]  # a bar is missing: one line of Flickr30K's table
         if len(fields) != len(names):
             raise UserError(f"captions {self._path}: line {number} has {len(fields)} fields, expected {len(names)}")
         return fields[image], fields[caption]

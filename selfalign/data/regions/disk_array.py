@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -15,11 +16,12 @@ from selfalign.files.regular_files import open_regular
 
 _LONGEST_HEADER = 10_000
 """Bytes; that of a plain array takes some hundred."""
-_FLOATS = ("float16", "float32", "float64")
+FLOATS = ("float16", "float32", "float64")
+INTEGERS = ("int32", "int64")
 
 
 class DiskArray:
-    """A float array that stays on disk: opening reads its header only, :meth:`rows` reads the rows asked for.
+    """An array that stays on disk: opening reads its header only, :meth:`rows` reads the rows asked for.
 
     The header is checked against the size of the file before anything is read, and no object array is ever loaded.
     Rows are read, not memory-mapped: a file that is cut or lost while it is in use is then an error with a name and
@@ -28,19 +30,23 @@ class DiskArray:
 
     Args:
         path: a ``.npy`` file.
-        dimensions: number of axes that it must have.
+        dimensions: number of axes that it must have, one of these.
         what: what it holds, for messages.
+        kinds: types of numbers that it may hold.
 
     Raises:
         UserError: if the file is not such an array, or is truncated.
     """
 
-    def __init__(self, path: Path, dimensions: int, what: str) -> None:
+    def __init__(
+        self, path: Path, dimensions: int | tuple[int, ...], what: str, kinds: tuple[str, ...] = FLOATS
+    ) -> None:
         self.path = path
         self.what = what
-        self.shape, self.dtype, self._offset = _header(path, what)
-        if len(self.shape) != dimensions:
-            raise UserError(f"{what} {path}: expected {dimensions} axes, got shape {self.shape}")
+        self.shape, self.dtype, self._offset = _header(path, what, kinds)
+        allowed = (dimensions,) if isinstance(dimensions, int) else dimensions
+        if len(self.shape) not in allowed:
+            raise UserError(f"{what} {path}: expected {' or '.join(map(str, allowed))} axes, got shape {self.shape}")
         if 0 in self.shape:
             raise UserError(f"{what} {path}: the array is empty, shape {self.shape}")
         expected = self._offset + int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
@@ -69,6 +75,26 @@ class DiskArray:
         values = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for place in np.argsort(rows, kind="stable").tolist():
             self._read(values[place], int(rows[place]))
+        return values
+
+    def flat(self) -> DiskArray:
+        """The same array with its first two axes as one; a row of it is a region."""
+        found = copy(self)
+        found.shape = (self.shape[0] * self.shape[1], *self.shape[2:])
+        found._row_bytes = self._row_bytes // self.shape[1]
+        found._file = None
+        return found
+
+    def runs(self, starts: np.ndarray, counts: np.ndarray, width: int) -> np.ndarray:
+        """(B, width, ...): ``counts`` (B,) rows from each of ``starts`` (B,) on, zeros after them.
+
+        Raises what :meth:`rows` raises.
+        """
+        if len(starts) and (starts.min() < 0 or (starts + counts).max() > len(self)):
+            raise IndexError(f"{self.what} {self.path}: rows to {(starts + counts).max()} of {len(self)}")
+        values = np.zeros((len(starts), width, *self.shape[1:]), self.dtype)
+        for place in np.argsort(starts, kind="stable").tolist():
+            self._read(values[place, : counts[place]], int(starts[place]))
         return values
 
     def slice(self, start: int, stop: int) -> np.ndarray:
@@ -121,7 +147,7 @@ def _require_short_header(file: BinaryIO) -> None:
         raise ValueError(f"a header of {length:,} bytes")
 
 
-def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
+def _header(path: Path, what: str, kinds: tuple[str, ...]) -> tuple[tuple[int, ...], np.dtype, int]:
     try:
         with open_regular(path, what) as file:
             version = npy_format.read_magic(file)
@@ -138,9 +164,11 @@ def _header(path: Path, what: str) -> tuple[tuple[int, ...], np.dtype, int]:
     except Exception as error:  # numpy evaluates the header as Python text, which fails in a dozen ways
         reason = (str(error).strip() or type(error).__name__).split("\n")[0][:160]
         raise UserError(f"{what} {path}: not a readable .npy file ({reason})") from error
-    if dtype.name not in _FLOATS or fortran or not dtype.isnative:
+    if dtype.name not in kinds or fortran or not dtype.isnative:
         kind = "Fortran order" if fortran else f"type {dtype}"
-        raise UserError(f"{what} {path}: expected {', '.join(_FLOATS)} in C order, got {kind}")
+        if dtype.hasobject:
+            kind += "; images of different numbers of regions are padded, see docs/data.md"
+        raise UserError(f"{what} {path}: expected {', '.join(kinds)} in C order, got {kind}")
     if any(side < 0 for side in shape):
         raise UserError(f"{what} {path}: the header's shape {shape} is impossible")
     return shape, dtype, offset

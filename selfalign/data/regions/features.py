@@ -1,69 +1,115 @@
-"""Region features and box positions of the images of a split."""
+"""Region features of the images of a split."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 
 from selfalign.data.regions.disk_array import DiskArray
-from selfalign.errors import UserError, shown
+from selfalign.data.regions.region_rows import RegionRows
+from selfalign.errors import UserError
 
-CAPTIONS_PER_IMAGE = 5
-BOX_UNITS = ("pixels", "fractions")
 _MOST_VALUES = 2**22
 """Of an image; 36 regions of 2,048 are 73,728."""
 _CHUNK_BYTES = 64 * 2**20
 
 
 class RegionFeatures:
-    """Memory-mapped region features; a batch is the only copy.
+    """Region features that stay on disk; a batch is the only copy.
 
     Args:
-        path: (N, R, F) float16, float32 or float64 ``.npy``.
-        captions: M; a file with as many rows as captions repeats every image five times, and every fifth row is read.
-            ``None`` for images without captions, one a row.
+        path: float16, float32 or float64 ``.npy`` of (N, R, F); of (N, F), one vector an image; or with ``offsets`` of
+            (total, F), the regions of all images one after the other.
+        counts: (N,) whole numbers, how many of the R regions of each image are real; ``None`` for all.
+        offsets: (N + 1,) whole numbers, where each image begins.
+
+    Attributes:
+        images: N.
+        regions: R, the largest number of regions of an image.
+        width: F.
+        step: rows of the file that each image takes.
+        regions_of: where the regions of each image are, where not all images have R of them one after the other.
 
     Raises:
-        UserError: if the file is unreadable or does not hold one image for five captions.
+        UserError: if a file is unreadable, or they do not fit each other.
     """
 
-    def __init__(self, path: Path, captions: int | None) -> None:
-        self._array = DiskArray(path, 3, "features")
-        rows, self.regions, self.width = self._array.shape
+    def __init__(self, path: Path, counts: Path | None = None, offsets: Path | None = None) -> None:
+        self._array = DiskArray(path, (2, 3), "features")
+        self.step = 1
+        self.regions_of: RegionRows | None = None
+        if offsets is not None:
+            if counts is not None:
+                raise UserError(f"features {path}: beside it stand {counts.name} and {offsets.name}; remove one")
+            if len(self.shape) != 2:
+                raise UserError(f"features {path}: expected shape (total, F) beside {offsets.name}, got {self.shape}")
+            self.regions_of = RegionRows.one_after_the_other(offsets, self._array)
+        elif counts is not None:
+            if len(self.shape) != 3:
+                raise UserError(f"features {path}: expected shape (N, R, F) beside {counts.name}, got {self.shape}")
+            self.regions_of = RegionRows.padded(counts, self._array)
+        self.images = len(self._array) if self.regions_of is None else len(self.regions_of.counts)
+        several = self.shape[1] if len(self.shape) == 3 else 1
+        self.regions = several if self.regions_of is None else self.regions_of.most
+        self.width = self.shape[-1]
         if self.regions * self.width > _MOST_VALUES:
             raise UserError(
                 f"features {path}: {self.regions:,} regions of {self.width:,} an image; no features are that large"
             )
-        captions = CAPTIONS_PER_IMAGE * rows if captions is None else captions
-        repeated = rows == captions and captions % CAPTIONS_PER_IMAGE == 0
-        self._step = CAPTIONS_PER_IMAGE if repeated else 1
-        if not repeated and captions != CAPTIONS_PER_IMAGE * rows:
-            reason = "the two files are of different data sets or cut"
-            if captions % rows == 0:
-                reason = f"{captions // rows} an image, where five are expected"
-            raise UserError(
-                f"features {path}: {rows} images need {CAPTIONS_PER_IMAGE * rows} captions "
-                f"({CAPTIONS_PER_IMAGE} each), got {captions}; {reason}"
-            )
-        self.images = rows // self._step
+
+    def repeated(self, times: int) -> RegionFeatures:
+        """The same file read as one that repeats every image so many times: every so manieth row is an image."""
+        found = copy(self)
+        found.step = times
+        found.images = self.images // times
+        return found
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._array.path
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array on disk."""
+        return self._array.shape
+
+    @property
+    def vary(self) -> bool:
+        """Whether images have different numbers of regions, so that batches carry a mask."""
+        return self.regions_of is not None and self.regions_of.vary
+
+    @property
+    def numbers(self) -> str:
+        """The regions of an image in words: ``36``, or ``12 to 36``."""
+        least = self.regions_of.counts.min() if self.regions_of is not None else self.regions
+        return f"{self.regions}" if least == self.regions else f"{least} to {self.regions}"
+
+    def mask(self, images: np.ndarray) -> np.ndarray | None:
+        """(B, R) bool, the real regions of ``images`` (B,); ``None`` where all images of the split have R."""
+        return self.regions_of.mask(images * self.step) if self.regions_of is not None and self.vary else None
+
     def repeats_differ(self, images: np.ndarray) -> np.ndarray:
         """Those of ``images`` (B,) whose rows in a file of repeated images are not all the same."""
-        if self._step == 1:
+        if self.step == 1:
             return images[:0]
         first = self.rows(images)
         differ = np.zeros(len(images), bool)
-        for repeat in range(1, self._step):
-            same = np.equal(self._array.rows(images * self._step + repeat), first) | ~np.isfinite(first)
+        for repeat in range(1, self.step):
+            same = np.equal(self._read(images * self.step + repeat), first) | ~np.isfinite(first)
             differ |= ~same.all(axis=(1, 2))
         return images[differ]
+
+    def overfull(self, images: np.ndarray) -> np.ndarray:
+        """Those of ``images`` (B,) that have something on disk after their real regions."""
+        if self.regions_of is None or len(self.shape) == 2:
+            return images[:0]
+        rows = images * self.step
+        padding = np.arange(self.shape[1]) >= self.regions_of.counts[rows][:, None]
+        return images[(self._array.rows(rows).any(axis=2) & padding).any(axis=1)]
 
     def chunks(self, images: np.ndarray) -> Iterator[np.ndarray]:
         """``images`` (K,) in parts whose features are some tens of megabytes."""
@@ -72,83 +118,32 @@ class RegionFeatures:
 
     @property
     def image_bytes(self) -> int:
-        """Size of the values of one image."""
+        """Size of the values of one image in a batch."""
         return self.bytes // self.images
 
     @property
     def bytes(self) -> int:
-        """Size of the values that are read, in bytes."""
+        """Size of the values of all images as batches hold them, in bytes."""
         return self.images * self.regions * self.width * self._array.dtype.itemsize
 
     def rows(self, images: np.ndarray) -> np.ndarray:
-        """(B, R, F) features of ``images`` (B,) in the type on disk."""
-        return self._array.rows(images * self._step)
+        """(B, R, F) features of ``images`` (B,) in the type on disk, zeros after the regions of an image."""
+        return self._read(images * self.step)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        if self.regions_of is not None:
+            return self.regions_of.read(self._regions, rows)
+        values = self._array.rows(rows)
+        return values if values.ndim == 3 else values[:, None]
+
+    @property
+    def _regions(self) -> DiskArray:
+        """The file as an array of regions."""
+        return self._array if len(self.shape) == 2 else self._array.flat()
 
     def ends(self, images: np.ndarray) -> np.ndarray:
         """(B, F) features of the last region of ``images`` (B,): small reads that tell images apart."""
-        return self._array.ends(images * self._step, self.width)
-
-
-class BoxPositions:
-    """Where the regions of an image are (METHOD section 3).
-
-    Args:
-        boxes: (N, R, 4) ``.npy``, x1 y1 x2 y2.
-        sizes: (N, 2) ``.npy``, width and height of the images in pixels.
-        features: of the same split.
-        unit: of the boxes on disk: ``pixels``, or ``fractions`` of the image's width and height.
-
-    Raises:
-        UserError: if the files do not fit the features.
-    """
-
-    def __init__(self, boxes: Path, sizes: Path, features: RegionFeatures, unit: str = "pixels") -> None:
-        require_box_unit(unit)
-        self.unit = unit
-        self.boxes = DiskArray(boxes, 3, "boxes")
-        self.sizes = DiskArray(sizes, 2, "image sizes")
-        repeats = {features.images: 1, CAPTIONS_PER_IMAGE * features.images: CAPTIONS_PER_IMAGE}
-        for array, tail in ((self.boxes, (features.regions, 4)), (self.sizes, (2,))):
-            if len(array) not in repeats or array.shape[1:] != tail:
-                raise UserError(
-                    f"{array.what} {array.path}: expected shape {(features.images, *tail)} as the features have, "
-                    f"got {array.shape}"
-                )
-        self._box_step, self._size_step = repeats[len(self.boxes)], repeats[len(self.sizes)]
-
-    def raw(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(B, R, 4) boxes and (B, 2) sizes of ``images`` (B,), float32, in pixels."""
-        boxes = self.boxes.rows(images * self._box_step).astype(np.float32, copy=False)
-        sizes = self.sizes.rows(images * self._size_step).astype(np.float32, copy=False)
-        return boxes * np.tile(sizes, 2)[:, None] if self.unit == "fractions" else boxes, sizes
-
-    def rows(self, images: np.ndarray) -> np.ndarray:
-        """(B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area."""
-        return box_positions(*self.raw(images))
-
-
-def require_box_unit(unit: str) -> None:
-    """Refuse a unit of boxes that is none.
-
-    Raises:
-        UserError: naming those that there are.
-    """
-    if unit not in BOX_UNITS:
-        raise UserError(f"data.boxes: expected one of {', '.join(BOX_UNITS)}, got {shown(unit)}")
-
-
-def box_positions(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Where regions are in their image (METHOD section 3).
-
-    Args:
-        boxes: (B, R, 4), x1 y1 x2 y2 in pixels.
-        sizes: (B, 2), width and height of the images in pixels.
-
-    Returns:
-        (B, R, 6) float32: x, y, w, h as shares of the image, w / h, and the share of the image's area.
-    """
-    corner, extent = boxes[..., :2], boxes[..., 2:] - boxes[..., :2]
-    shares = np.concatenate([corner, extent], axis=-1) / np.tile(sizes, 2)[:, None]
-    aspect = extent[..., :1] / extent[..., 1:]
-    area = extent.prod(axis=-1, keepdims=True) / sizes.prod(axis=-1)[:, None, None]
-    return np.concatenate([shares, aspect, area], axis=-1, dtype=np.float32)
+        rows = images * self.step
+        if self.regions_of is None:
+            return self._array.ends(rows, self.width)
+        return self._regions.rows(self.regions_of.starts[rows] + self.regions_of.counts[rows] - 1)

@@ -65,7 +65,7 @@ def kept_vocabulary(
 
 
 def _name(captions: Sequence[str], settings: Any) -> str:
-    versions = [metadata.version(name) for name in ("nltk", "tokenizers")]
+    versions = [metadata.version(name) for name in ("nltk", "regex", "tokenizers")]
     digest = hashlib.blake2b(json.dumps([_FORMAT, versions, settings], sort_keys=True).encode(), digest_size=16)
     for caption in captions:
         digest.update(b"\n" + caption.encode())  # no caption holds a line feed

@@ -1,4 +1,4 @@
-"""Captions → token ids: NLTK words for VSRN, word pieces for CAMERA."""
+"""Captions → token ids: words for VSRN, word pieces for CAMERA."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,13 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 _LARGEST_VOCABULARY = 64 * 2**20
 _LONGEST_WORD = 10_000
 """Characters; Thai and Japanese have no spaces, and the library's 100 would make such captions unknown."""
+_SPECIAL = {
+    "pad": ("[PAD]", "<pad>"),
+    "unknown": ("[UNK]", "<unk>"),
+    "mask": ("[MASK]", "<mask>", "[UNK]", "<unk>"),
+}
+_READS_VOCABULARY_FILE = ("bert", "distilbert", "electra")
+"""Types of models whose tokenizer a ``vocab.txt`` alone describes."""
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -58,7 +65,7 @@ class CaptionTokenizer(Protocol):
 
 
 class WordTokenizer:
-    """``<start>`` lower-cased NLTK words ``<end>``.
+    """``<start>`` lower-cased words ``<end>``.
 
     Args:
         vocabulary: words and ids, and how captions are split.
@@ -98,9 +105,10 @@ class WordPieceTokenizer:
     Args:
         backend: JSON of a ``tokenizers.Tokenizer`` with its own post-processing.
         maximum_length: word pieces, special ones counted; 32 as published.
+        special: the tokens for ``pad``, ``unknown`` and ``mask``, where they are not those that are looked for first.
     """
 
-    def __init__(self, backend: str, maximum_length: int = 32) -> None:
+    def __init__(self, backend: str, maximum_length: int = 32, special: Mapping[str, str] | None = None) -> None:
         if not 3 <= maximum_length <= _MOST_PIECES:
             raise UserError(f"bert.maximum_length: expected 3 to {_MOST_PIECES:,} word pieces, got {maximum_length}")
         try:
@@ -111,11 +119,13 @@ class WordPieceTokenizer:
             raise UserError(f"tokenizer: not a record of the tokenizers library ({str(error)[:120]})") from error
         self.maximum_length = maximum_length
         self.vocabulary_size = self._backend.get_vocab_size()
-        self.pad_id = self._special("[PAD]", "<pad>")
-        self.unknown_id = self._special("[UNK]", "<unk>")
-        self.hidden_id = self._special("[MASK]", "<mask>", "[UNK]", "<unk>")
+        self.special = dict(special or {})
+        self.pad_id = self._special("pad")
+        self.unknown_id = self._special("unknown")
+        self.hidden_id = self._special("mask")
 
-    def _special(self, *names: str) -> int:
+    def _special(self, use: str) -> int:
+        names = [self.special[use]] if use in self.special else _SPECIAL[use]
         for name in names:
             if (identity := self._backend.token_to_id(name)) is not None:
                 return identity
@@ -134,7 +144,7 @@ class WordPieceTokenizer:
             for name in _TOKENIZER_FILES:
                 if (folder / name).is_file() and not isinstance(read_json(folder / name, "tokenizer"), dict):
                     raise UserError(f"tokenizer {folder / name}: expected named values")
-            if not (folder / "tokenizer.json").is_file() and (folder / "vocab.txt").is_file():
+            if not (folder / "tokenizer.json").is_file() and _is_of_bert(folder):
                 return cls(_from_vocabulary_file(folder / "vocab.txt"), maximum_length)
             source = str(folder)
         from transformers import AutoTokenizer
@@ -142,7 +152,10 @@ class WordPieceTokenizer:
         try:
             if not folder.is_dir():
                 _reach_hub(source)
-            backend = AutoTokenizer.from_pretrained(source).backend_tokenizer
+            loaded = AutoTokenizer.from_pretrained(source)
+            backend = loaded.backend_tokenizer.to_str()
+            named = {"pad": loaded.pad_token, "unknown": loaded.unk_token or loaded.pad_token}
+            named["mask"] = loaded.mask_token or named["unknown"]
         except Exception as error:  # the library raises a dozen types on files that are damaged
             advice = (
                 "check its files, or download it again"
@@ -152,7 +165,7 @@ class WordPieceTokenizer:
             )
             reason = str(error).strip().split("\n")[0][:160] or type(error).__name__
             raise UserError(f"tokenizer of {source!r} cannot be loaded ({reason}); {advice}") from error
-        return cls(backend.to_str(), maximum_length)
+        return cls(backend, maximum_length, _unusual(backend, named))
 
     @classmethod
     def from_captions(
@@ -204,7 +217,8 @@ class WordPieceTokenizer:
 
     def state(self) -> dict[str, Any]:
         """See :class:`CaptionTokenizer`."""
-        return {"kind": "word_pieces", "backend": self._backend.to_str(), "maximum_length": self.maximum_length}
+        state = {"kind": "word_pieces", "backend": self._backend.to_str(), "maximum_length": self.maximum_length}
+        return state | ({"special": self.special} if self.special else {})
 
 
 def tokenizer_from_state(state: dict[str, Any]) -> CaptionTokenizer:
@@ -212,14 +226,20 @@ def tokenizer_from_state(state: dict[str, Any]) -> CaptionTokenizer:
     if state.get("kind") == "words":
         return WordTokenizer(Vocabulary.from_dict(state["vocabulary"], "vocabulary of the checkpoint"))
     if state.get("kind") == "word_pieces":
-        return WordPieceTokenizer(state["backend"], state["maximum_length"])
+        return WordPieceTokenizer(state["backend"], state["maximum_length"], state.get("special"))
     raise UserError(f"tokenizer: unknown kind {shown(state.get('kind'))}")
 
 
-def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
-    """Share of ``<unk>`` among all words."""
+def unknown_words(tokenized: TokenizedCaptions, unknown_id: int) -> tuple[int, int]:
+    """How many words are unknown, and how many there are; of word pieces, a piece counts as a word."""
     words = tokenized.tokens[tokenized.words >= 0]
-    return float(np.mean(words == unknown_id)) if len(words) else 0.0
+    return int(np.sum(words == unknown_id)), len(words)
+
+
+def unknown_share(tokenized: TokenizedCaptions, unknown_id: int) -> float:
+    """Share of unknown ones among all words."""
+    unknown, words = unknown_words(tokenized, unknown_id)
+    return unknown / words if words else 0.0
 
 
 def check_unknown_share(share: float, where: str) -> None:
@@ -232,6 +252,25 @@ def check_unknown_share(share: float, where: str) -> None:
         raise UserError(
             f"captions {where}: {share:.0%} of the words are unknown to the vocabulary; it belongs to other captions"
         )
+
+
+def _is_of_bert(folder: Path) -> bool:
+    """Whether ``vocab.txt`` of a folder is all that its tokenizer is made of."""
+    if not (folder / "vocab.txt").is_file():
+        return False
+    path = folder / "config.json"
+    settings = read_json(path, "BERT settings") if path.is_file() else {}
+    return not isinstance(settings, dict) or settings.get("model_type", "bert") in _READS_VOCABULARY_FILE
+
+
+def _first_there(backend: tokenizers.Tokenizer, names: Sequence[str]) -> str | None:
+    return next((name for name in names if backend.token_to_id(name) is not None), None)
+
+
+def _unusual(backend: str, named: Mapping[str, str | None]) -> dict[str, str]:
+    """Those special tokens of a model that would not be found under the usual names, as MPNet's, which has two pads."""
+    usual = tokenizers.Tokenizer.from_str(backend)
+    return {use: name for use, name in named.items() if name is not None and name != _first_there(usual, _SPECIAL[use])}
 
 
 def _reach_hub(name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from selfalign.data.text.words import WordSplitter, split_words, with_progress
+from selfalign.data.text.words import WordSplitter, require_words, split_words, with_progress
 from selfalign.errors import UserError, shown
 from selfalign.files.plain_values import read_json
 from selfalign.files.whole_files import write_whole
@@ -23,7 +23,7 @@ class Vocabulary:
 
     Args:
         ids: word → id; ids are 0 … V−1, and ``<pad> <start> <end> <unk>`` are 0, 1, 2, 3.
-        tokenizer: ``nltk_line`` or ``nltk_punkt``.
+        tokenizer: see :func:`~selfalign.data.text.words.split_words`.
 
     Raises:
         UserError: if ids are missing, doubled or misplaced.
@@ -46,7 +46,12 @@ class Vocabulary:
     def build(
         cls, captions: Sequence[str], minimum_count: int = 4, tokenizer: WordSplitter = "nltk_line"
     ) -> Vocabulary:
-        """The words seen at least ``minimum_count`` times, in order of their first appearance."""
+        """The words seen at least ``minimum_count`` times, in order of their first appearance.
+
+        Raises:
+            UserError: if ``tokenizer`` cannot cut such captions into words.
+        """
+        require_words(captions, tokenizer)
         if minimum_count < 1:
             raise ValueError(f"minimum_count: expected at least 1, got {minimum_count}")
         counts = Counter(

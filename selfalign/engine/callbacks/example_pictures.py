@@ -14,13 +14,15 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from selfalign.backbones.base import TwoTower
 from selfalign.data.datamodule import RetrievalDataModule
 from selfalign.data.dataset import Split
+from selfalign.data.ownership import captions_of_images
 from selfalign.data.photographs import Photos
-from selfalign.data.regions.features import CAPTIONS_PER_IMAGE, BoxPositions
+from selfalign.data.regions.positions import positions_at_hand
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.engine.callbacks.wandb_run import Cell, log_examples
 from selfalign.engine.word_choices import word_choices
 from selfalign.files.whole_files import whole_file
 from selfalign.functional.answers import best_answers
+from selfalign.functional.masking import among_real
 from selfalign.functional.ranks import Tile, embedding_tile
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.reports.pictures.retrieval_sheet import (
@@ -67,12 +69,14 @@ class ExamplePictures(pl.Callback):
         self.data, self.backbone, self.recall, self.folder = data, backbone, recall, folder
         split = data.split("val")
         self.photos = Photos(split.files, images)
-        places = np.unique(np.linspace(0, split.images - 1, 2 * _QUERIES).round().astype(int)).tolist()
-        captions = [CAPTIONS_PER_IMAGE * image + number % CAPTIONS_PER_IMAGE for number, image in enumerate(places)]
-        self.captions = [min(caption, len(split.captions) - 1) for caption in captions[::2]]
+        self._own = captions_of_images(split.image_of_caption, split.images)
+        described = np.unique(split.image_of_caption)
+        places = described[np.unique(np.linspace(0, len(described) - 1, 2 * _QUERIES).round().astype(int))].tolist()
+        captions = [int(self._own[image][number % len(self._own[image])]) for number, image in enumerate(places)]
+        self.captions = captions[::2]
         self.images = places[1::2] or places
         if images is not None:
-            for image in (*(caption // CAPTIONS_PER_IMAGE for caption in self.captions), *self.images):
+            for image in (*split.image_of_caption[self.captions].tolist(), *self.images):
                 self.photos.require(image)
 
     @torch.no_grad()
@@ -105,11 +109,12 @@ class ExamplePictures(pl.Callback):
             tell(trainer, f"pictures {self.folder}: cannot be written ({error.strerror})")
 
     def _shown(self, split: Split, image: int) -> Shown:
-        return Shown(self.photos.name(image), self.photos.read(image), split.texts[CAPTIONS_PER_IMAGE * image])
+        words = split.texts[self._own[image][0]] if len(self._own[image]) else "no caption"
+        return Shown(self.photos.name(image), self.photos.read(image), words)
 
     def _caption_query(self, split: Split, tile: Tile, caption: int) -> CaptionQuery:
         scores = tile(slice(0, split.images), slice(caption, caption + 1))[:, 0].cpu()
-        owner = caption // CAPTIONS_PER_IMAGE
+        owner = int(split.image_of_caption[caption])
         found = best_answers(scores, torch.arange(split.images) == owner, _DEPTH)
         answers = tuple(
             ImageAnswer(self._shown(split, image), score, image == owner)
@@ -119,7 +124,7 @@ class ExamplePictures(pl.Callback):
 
     def _image_query(self, split: Split, tile: Tile, image: int) -> ImageQuery:
         scores = tile(slice(image, image + 1), slice(0, len(split.captions)))[0].cpu()
-        right = torch.arange(len(split.captions)) // CAPTIONS_PER_IMAGE == image
+        right = torch.from_numpy(split.image_of_caption == image)
         found = best_answers(scores, right, _DEPTH)
         answers = tuple(
             CaptionAnswer(split.texts[caption], score, bool(right[caption]))
@@ -130,9 +135,10 @@ class ExamplePictures(pl.Callback):
         return ImageQuery(self._shown(split, image), answers, right_answer, int(found.rank))
 
     def _word_choices(self, split: Split, device: torch.device) -> list[WordChoices]:
-        if split.files.boxes is None or split.files.sizes is None:
+        positions = split.positions or positions_at_hand(split.files, split.features, split.box_unit)
+        if positions is None:
             return []
-        photos = [self.photos.read(caption // CAPTIONS_PER_IMAGE) for caption in self.captions]
+        photos = [self.photos.read(image) for image in split.image_of_caption[self.captions].tolist()]
         if all(photo is None for photo in photos):
             return []
         rows = np.asarray(self.captions, np.int64)
@@ -141,11 +147,8 @@ class ExamplePictures(pl.Callback):
         if words is None:
             return []
         regions = self.backbone.encode_images(batch.images).concepts
-        similarity = (words @ regions.mT).float().cpu()  # (B, W, R)
-        positions = split.positions or BoxPositions(
-            split.files.boxes, split.files.sizes, split.features, split.box_unit
-        )
-        boxes, sizes = positions.raw(rows // CAPTIONS_PER_IMAGE)
+        similarity = among_real((words @ regions.mT).float(), batch.images.mask).cpu()  # (B, W, R)
+        boxes, sizes = positions.raw(split.image_of_caption[rows])
         shares = boxes / np.tile(sizes, 2)[:, None]  # (B, R, 4)
         return [
             WordChoices(split.texts[caption], photo, self._choices(split, caption, similarity[row], shares[row]))

@@ -80,6 +80,10 @@ def kept_word_features(config: Mapping[str, Any], module: Any, data: RetrievalDa
             "backbone.bert.cache: needs backbone.bert.frozen=true backbone.bert.dropout=false padding=masked; "
             "otherwise BERT's outputs differ from step to step"
         )
+    if config["data"].get("further"):
+        raise UserError("backbone.bert.cache: keeps the words of one data set; expected data.further=[]")
+    if bert.get("concept_layer") is not None:
+        raise UserError("backbone.bert.cache: keeps the last layer; expected backbone.bert.concept_layer=null")
     if config["augmentation"]["words"]:
         raise UserError("backbone.bert.cache: needs augmentation.words=0; BERT's outputs of changed words are not kept")
     if not isinstance(module.backbone, Camera | LinearTwoTower):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from selfalign.data.text.tokenizers import CaptionTokenizer
-from selfalign.functional.size_augmentation import changed_words, some_regions
+from selfalign.functional.size_augmentation import changed_words, some_real_regions, some_regions
 from selfalign.structures import CaptionBatch, ImageBatch, PairBatch
 
 
@@ -31,11 +33,21 @@ class SizeAugmentation:
 
     def _images(self, images: ImageBatch) -> ImageBatch:
         pairs, regions, _ = images.regions.shape
-        places = some_regions(pairs, regions, self.regions, images.regions.device)[:, :, None]
+        mask = images.mask
+        if mask is None:
+            places = some_regions(pairs, regions, self.regions, images.regions.device)
+        else:
+            places, mask = some_real_regions(mask, self.regions)
+
+        def chosen(values: Tensor) -> Tensor:
+            found = values.take_along_dim(places[:, :, None], dim=1)
+            return found if mask is None else found * mask[..., None]
+
         return replace(
             images,
-            regions=images.regions.take_along_dim(places, dim=1),
-            positions=None if images.positions is None else images.positions.take_along_dim(places, dim=1),
+            regions=chosen(images.regions),
+            positions=None if images.positions is None else chosen(images.positions),
+            mask=mask,
         )
 
     def _captions(self, captions: CaptionBatch) -> CaptionBatch:

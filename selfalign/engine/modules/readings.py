@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from selfalign.backbones.base import TwoTower
+from selfalign.errors import UserError
 from selfalign.processes.exchange import Shares
 from selfalign.structures import CaptionEncoding, ContextEncoding, ImageEncoding, PairBatch
 
@@ -49,6 +50,7 @@ OF_ALL_PAIRS: dict[str, Callable[[Step], Any]] = {
     "image_context": lambda step: step.context(step.images),
     "caption_context": lambda step: step.context(step.captions),
     "all_image_concepts": lambda step: step.shares.gather(step.images.concepts),
+    "all_region_masks": lambda step: None if step.images.mask is None else step.shares.gather(step.images.mask),
     "all_caption_concepts": lambda step: step.shares.gather(_words(step)),
     "all_caption_masks": lambda step: step.shares.gather(step.captions.mask),
     "all_caption_tokens": lambda step: step.shares.gather(step.batch.captions.tokens),
@@ -57,6 +59,7 @@ OF_ALL_PAIRS: dict[str, Callable[[Step], Any]] = {
 
 OF_OWN_PAIRS: dict[str, Callable[[Step], Any]] = {
     "image_concepts": lambda step: step.images.concepts,
+    "region_mask": lambda step: step.images.mask,
     "caption_concepts": lambda step: _words(step),
     "caption_mask": lambda step: step.captions.mask,
     "own_image_ids": lambda step: step.batch.images.ids,
@@ -67,6 +70,9 @@ OF_OWN_PAIRS: dict[str, Callable[[Step], Any]] = {
 }
 """Of this process's pairs: a loss of these says by ``reduction`` whether it is their ``mean`` or their ``sum``, or
 ``shared`` where it reads ``shares`` and returns this process's contribution itself."""
+
+_MASKS = {"image_concepts": "region_mask", "graph": "region_mask", "all_image_concepts": "all_region_masks"}
+"""What a loss of regions has to read beside them where images have different numbers of them."""
 
 OF_THE_STEP: dict[str, Callable[[Step], Any]] = {
     "epoch": lambda step: step.epoch,
@@ -114,10 +120,20 @@ class LossTerm:
     def of(self, step: Step) -> Tensor:
         """Before its weight: what this process contributes, see :class:`selfalign.processes.exchange.Shares`."""
         known = OF_ALL_PAIRS | OF_OWN_PAIRS | OF_THE_STEP
+        if step.images.mask is not None:
+            self._require_mask()
         value = self.loss(*(known[name](step) for name in self.reads))
         if not any(name in OF_OWN_PAIRS for name in self.reads) or self.loss.reduction == "shared":
             return value
         return step.shares.of_mean(value) if self.loss.reduction == "mean" else step.shares.of_sum(value)
+
+    def _require_mask(self) -> None:
+        for name, mask in _MASKS.items():
+            if name in self.reads and mask not in self.reads:
+                raise UserError(
+                    f"loss: {type(self.loss).__name__} takes padding for regions, and the images of these data have "
+                    f"different numbers of regions; it has to read {mask} too"
+                )
 
 
 def _words(step: Step) -> Tensor:

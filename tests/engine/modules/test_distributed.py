@@ -145,6 +145,22 @@ def test_losses_gradients_prototypes_and_weights_are_those_of_one_process(
         assert largest_error(found, expected) < 1e-10
 
 
+@pytest.mark.parametrize("backbone", TERMS)
+def test_images_with_different_numbers_of_regions_are_those_of_one_process(
+    pair: Pool, scan_folder: Path, backbone: str
+) -> None:
+    counts = np.array([1, 4, 2, 3, 4, 1, 2, 2, 3, 4, 4, 1])
+    features, real = np.load(scan_folder / "train_ims.npy"), np.arange(4) < counts[:, None]
+    np.save(scan_folder / "train_ims.npy", np.where(real[..., None], features, 1e-9).astype(np.float32))
+    whole = train_two_steps(scan_folder, backbone, TERMS[backbone], True, True)
+    np.save(scan_folder / "train_ims.npy", features * real[..., None])
+    np.save(scan_folder / "train_num_regions.npy", counts)
+    expected = train_two_steps(scan_folder, backbone, TERMS[backbone], True, True)
+    assert largest_error(whole, expected) > 1e-4  # without the file, padding counts
+    for found in pair(train_two_steps, scan_folder, backbone, TERMS[backbone], True, True):
+        assert largest_error(found, expected) < 1e-10
+
+
 OPTIONS = {
     "margins by words": ("vsrn", ("ranking",), ("loss/ranking=guided",)),
     "learned temperature": (
