@@ -26,6 +26,7 @@ COMMANDS = {
     "index": ("encode a gallery once, to search it often", "selfalign.commands.index"),
     "search": ("the best images of an index for sentences", "selfalign.commands.search"),
     "serve": ("a page for an index: type a sentence, see pictures", "selfalign.commands.serve"),
+    "cache": ("list what is kept to save time, and clear it", "selfalign.commands.cache"),
     "terms": ("show what each loss of a model sees and how hard it pulls", "selfalign.commands.terms"),
     "replay": ("look into the training step that gave no number", "selfalign.commands.replay"),
 }

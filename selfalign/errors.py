@@ -67,4 +67,13 @@ class UserError(ValueError):
 
 
 class NonFiniteError(UserError):
-    """A loss or gradient that is no number; the weights of the step before are still there."""
+    """A loss or gradient that is no number; the weights of the step before are still there.
+
+    Args:
+        message: see :class:`UserError`.
+        step: optimiser step, from 1, that gave it.
+    """
+
+    def __init__(self, message: object = "", step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,11 +20,18 @@ from selfalign.errors import UserError
 from selfalign.functional.masking import among_real
 from selfalign.functional.ranks import Tile, full_similarity
 from selfalign.functional.search import Hits, first_answers
+from selfalign.photographs.record import identity_from
+from selfalign.photographs.trained_on import require_trained_on
 from selfalign.reports.model_card import measured_figures, model_card
 from selfalign.runs.embeddings import Embeddings, embeddings_tile, joined_records
 from selfalign.runs.exported import portable, write_exported
 from selfalign.runs.results import RESULTS
 from selfalign.structures import CaptionBatch, CaptionEmbedding, ImageBatch, ImageEmbedding
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from selfalign.photographs import Extractor
 
 Images = str | Path | np.ndarray | Tensor
 """A folder in SCAN's layout, or the region features themselves, (N, R, F)."""
@@ -164,7 +171,67 @@ class Retriever:
                     f"images: regions are {source.width} wide, {model.source} was trained on "
                     f"{model.provenance.region_width}; they are of another extractor"
                 )
+            if isinstance(images, str | Path):
+                require_trained_on(model.provenance.extractor, f"the model {model.origin}", Path(images).expanduser())
         return source
+
+    def extractor(
+        self, *, model: str | None = None, detector: str | None = None, device: str | None = None
+    ) -> Extractor:
+        """What makes the regions of a new photograph, as those of the training data were made.
+
+        Args:
+            model: where its vision model is now; ``None`` for where it was.
+            detector: the same of its detector.
+            device: of the computations; a GPU where there is one by default.
+
+        Raises:
+            UserError: if the model was not trained on features of ``selfalign extract``, an ensemble not on features of
+                one extractor, or the vision model is not at hand or another one now.
+        """
+        from selfalign.photographs import Extractor
+
+        found = [one.provenance.extractor for one, _ in self._models]
+        if None in found:
+            raise UserError(
+                f"model {self.sources[found.index(None)]}: nothing tells the extractor of its training features, as of "
+                "SCAN's files; it takes no photographs. selfalign extract makes features that tell it"
+            )
+        identities = [
+            identity_from(record, f"model {source}")
+            for record, source in zip(found, self.sources, strict=True)
+            if record is not None
+        ]
+        for identity in identities[1:]:
+            identities[0].require_same(identity, "ensemble")
+        return Extractor.of_identity(identities[0], "model", model=model, detector=detector, device=device)
+
+    def encode_photographs(
+        self, photographs: Sequence[Image.Image | str | Path], extractor: Extractor, batch_size: int = 128
+    ) -> Embeddings:
+        """Embed photographs.
+
+        Args:
+            photographs: N JPEG or PNG files, or pictures in memory.
+            extractor: of :meth:`extractor`.
+            batch_size: images at a time.
+
+        Returns:
+            N rows, in order.
+
+        Raises:
+            UserError: if the extractor is another one, or a photograph cannot be read.
+        """
+        for model, _ in self._models:
+            trained = model.provenance.extractor
+            if trained is None or trained["digest"] != extractor.identity.digest:
+                raise UserError(f"photographs: the model {model.origin} was trained on features of another extractor")
+        if not photographs:
+            raise UserError("photographs: expected at least one")
+        found = [extractor.regions(photograph) for photograph in photographs]
+        features, boxes = (np.stack([getattr(regions, kind) for regions in found]) for kind in ("features", "boxes"))
+        sizes = np.array([regions.size for regions in found])
+        return self.encode_images(features, boxes=boxes, sizes=sizes, batch_size=batch_size)
 
     @torch.inference_mode()
     def encode_rows(self, source: ImageRows, rows: range, batch_size: int = 128) -> Embeddings:
@@ -256,7 +323,8 @@ class Retriever:
             run = Path(results).expanduser()
             figures = measured_figures(run.parent if run.name == RESULTS else run, model.provenance.config)
         weights = {name: values.cpu() for name, values in model.module.state_dict().items()}
-        card = model_card(portable(model.provenance).config, model.provenance.region_width, figures)
+        told = portable(model.provenance)
+        card = model_card(told.config, told.region_width, figures, told.extractor)
         write_exported(Path(folder).expanduser(), model.provenance, weights, card)
 
     def export_vocabulary(self, path: str | Path) -> int:

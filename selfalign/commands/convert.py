@@ -38,6 +38,8 @@ def main() -> None:
 
 
 def _regions(options: argparse.Namespace) -> None:
+    if (options.root / "extractor.json").exists():
+        raise UserError(f"folder {options.root}: features of selfalign extract; features of two are never comparable")
     told: list[str] = []
     order = None if getattr(options, "order", None) is None else read_image_ids(options.order)
     if options.captions is None:
@@ -65,6 +67,9 @@ def _caption_target(options: argparse.Namespace, *, images: Path | None = None, 
 
 
 def _half(options: argparse.Namespace) -> None:
+    from selfalign.photographs.record import carry_record  # PyTorch takes seconds
+
+    carry_record(options.source.parent, options.target.parent)
     rounding = to_float16(options.source, options.target)
     say(
         f"wrote {rounding.images:,} images to {options.target}; largest rounding error {rounding.largest:.3g}, "

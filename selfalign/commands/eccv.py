@@ -13,8 +13,6 @@ from pathlib import Path
 from selfalign.console import one_line, say
 from selfalign.errors import UserError
 
-RECORD = "eccv.json"
-
 
 def main() -> None:
     """The command."""
@@ -33,9 +31,12 @@ def _judge(options: argparse.Namespace) -> None:
     from selfalign.files.whole_files import write_whole
     from selfalign.reports.eccv.judgement_table import text
     from selfalign.reports.eccv.judging import judge
+    from selfalign.runs.results import JUDGEMENT
 
+    if not options.data.is_dir():
+        raise UserError(f"--data {options.data}: no such folder; expected the one that eval.py read")
     judgement = judge(options.run, options.data, options.split)
-    path = options.run / RECORD
+    path = options.run / JUDGEMENT
     try:
         write_whole(path, json.dumps(judgement.to_dict(), indent=2) + "\n")
     except OSError as error:

@@ -6,9 +6,15 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfalign.console import one_line, say, warn
 from selfalign.errors import UserError
+
+if TYPE_CHECKING:
+    from selfalign.gallery.index import Index
+    from selfalign.photographs import Extractor
+    from selfalign.retriever import Retriever
 
 _LIBRARIES = ("starlette", "uvicorn")
 
@@ -44,9 +50,22 @@ def _serve(options: argparse.Namespace) -> None:
             raise
         say(f"without the regions of words: {error}; --data names their folder")
         look = None
-    answers = PageAnswers(index, model, look, options.images)
+    answers = PageAnswers(index, model, look, options.images, _extractor(options, index, model))
     answers.search("a first sentence reads all vectors, so that the next is quick", 1)
     serve(application(answers), options.port, lambda address: say(f"{address}\nCtrl-C stops it"))
+
+
+def _extractor(options: argparse.Namespace, index: Index, model: Retriever) -> Extractor | None:
+    """For new photographs; ``None`` where it is not at hand and was not asked for."""
+    try:
+        if not index.captions:
+            raise UserError("the index has no captions to answer with")
+        return model.extractor(model=options.extractor, detector=options.detector)
+    except UserError as error:
+        if options.extractor or options.detector:
+            raise
+        say(f"without new photographs: {error}")
+        return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="where the model is now, if it has moved since")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="where the region features are now, likewise")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="where the photographs are now, likewise")
+    parser.add_argument("--extractor", metavar="MODEL", help="where the extractor's vision model is now, likewise")
+    parser.add_argument("--detector", metavar="MODEL", help="where its detector is now, likewise")
     return parser
 
 

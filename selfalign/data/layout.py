@@ -146,7 +146,7 @@ def _require_folder(root: Path) -> None:
         with os.scandir(root):
             return
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"data folder {root}: no such folder; pass data.root=DIR in SCAN's layout") from error
+        raise UserError(f"data folder {root}: no such folder; expected one in SCAN's layout") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"data folder {root}: cannot be read ({reason})") from error

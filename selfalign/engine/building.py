@@ -95,7 +95,9 @@ def padded_length(config: Config) -> int | None:
     return int(config["backbone"]["bert"]["maximum_length"])
 
 
-def build_module(config: Config, region_width: int, tokenizer: CaptionTokenizer) -> RetrievalModule:
+def build_module(
+    config: Config, region_width: int, tokenizer: CaptionTokenizer, extractor: dict[str, Any] | None = None
+) -> RetrievalModule:
     """A fresh module, pretrained BERT weights included where a source is named."""
     settings = config["backbone"].get("bert")
     encoder = None if settings is None else _start_bert(settings, tokenizer)
@@ -109,12 +111,13 @@ def build_module(config: Config, region_width: int, tokenizer: CaptionTokenizer)
             maximum_length=tokenizer.maximum_length,
         )
     bert = None if encoder is None else bert_settings(encoder)
-    return _kind(config)(config, region_width, tokenizer.state(), bert, encoder=encoder)
+    return _kind(config)(config, region_width, tokenizer.state(), bert, extractor, encoder=encoder)
 
 
 def rebuild_module(provenance: Provenance) -> tuple[RetrievalModule, CaptionTokenizer]:
     """The module of a checkpoint, its weights still random, and its tokenizer."""
-    module = _kind(provenance.config)(provenance.config, provenance.region_width, provenance.tokenizer, provenance.bert)
+    values = {name: value for name, value in vars(provenance).items() if name != "format"}
+    module = _kind(provenance.config)(**values)
     return module, tokenizer_from_state(provenance.tokenizer)
 
 

@@ -38,6 +38,7 @@ from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, me
 from selfalign.functional.search import answer_lists
 from selfalign.interop.conversion import convert, is_original
 from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol
+from selfalign.photographs.trained_on import require_trained_on
 from selfalign.processes.exchange import current
 from selfalign.processes.place import is_first_process
 from selfalign.reports.evaluation_table import table
@@ -252,6 +253,7 @@ def _restore(
     except Exception as error:  # a record that was changed can break any constructor in any way
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
         raise UserError(f"checkpoint {path}: its record describes no model and data ({reason})") from error
+    require_trained_on(provenance.extractor, f"the model {path}", source.root)
     source.setup("test")
     width = source.split("test").features.width
     if width != provenance.region_width:

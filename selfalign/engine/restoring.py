@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -57,9 +57,11 @@ class Restored:
     def identity(self) -> str:
         """SHA-256 of its settings and weights: two models with one identity give the same embeddings.
 
-        Where its data lay does not count, so that an exported model is the one that it was exported from.
+        Where its data and their extractor lay does not count, so that an exported model is the one that it was exported
+        from.
         """
-        digest = hashlib.sha256(json.dumps(portable(self.provenance).to_dict(), sort_keys=True).encode())
+        told = replace(portable(self.provenance), extractor=None).to_dict()
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for name, values in sorted(self.module.state_dict().items()):
             digest.update(name.encode())
             digest.update(values.detach().cpu().contiguous().flatten().view(dtype=uint8).numpy().data)

@@ -172,6 +172,8 @@ def require_same_model(module: RetrievalModule, path: Path) -> int:
     now = module.provenance
     if provenance.tokenizer != now["tokenizer"] or provenance.region_width != now["region_width"]:
         raise UserError(f"resume: the training data have changed since {path} was saved; other words or features")
+    if (provenance.extractor or {}).get("digest") != (now.get("extractor") or {}).get("digest"):
+        raise UserError(f"resume: the training features are of another extractor than those of {path}")
     return int(content["global_step"])
 
 

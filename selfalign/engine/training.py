@@ -43,6 +43,7 @@ from selfalign.engine.starting import (
 )
 from selfalign.engine.trainer import build_trainer, flags_of, for_testing, for_training, require_batches, stopping
 from selfalign.errors import UserError
+from selfalign.photographs.record import record_where_there_is_one
 from selfalign.processes.place import is_first_process
 from selfalign.reports.curves import save_curves
 from selfalign.settings import RANKING_LOSSES
@@ -133,7 +134,8 @@ def _model_and_data(config: Config, start: Path | None) -> tuple[RetrievalModule
     if start is not None:
         tokenizer = tokenizer_of_a_run_that_goes_on(start, tokenizer)
     data = build_data(config, tokenizer, say)
-    module = build_module(config, checked_width(data, config["data"]["protocol"]), tokenizer)
+    width, made_by = checked_width(data, config["data"]["protocol"]), record_where_there_is_one(data.root)
+    module = build_module(config, width, tokenizer, None if made_by is None else made_by.to_dict())
     if config["init_from"] is not None:
         load_weights(module, Path(config["init_from"]), say)
     if config["compile"]:

@@ -81,6 +81,7 @@ class Index:
             isinstance(image, int) and 0 <= image < record.images for image in owners
         ):
             raise UserError(f"index {folder}: its captions are of images that are not there; make the index again")
+        self._owners = [int(image) for image in owners]
         self._own = captions_of_images(np.asarray(owners, np.int64), record.images)
         self._kept: dict[str, Embeddings] = {}
         self._verified: dict[str, int] = {}
@@ -142,6 +143,10 @@ class Index:
         if not 0 <= row < self.record.images:
             raise UserError(f"image: expected a row from 0 to {self.record.images - 1:,}, got {shown(row)}")
         return IndexedImage(row, self._ids[row], self._name(row), tuple(self._own[row].tolist()))
+
+    def image_of_caption(self, row: int) -> int:
+        """Row of the image that a caption was written for."""
+        return self._owners[row]
 
     def _name(self, row: int) -> str | None:
         name = self._names[row]

@@ -16,6 +16,8 @@ from selfalign.files.whole_files import write_whole
 FORMAT = 1
 NAME, UNFINISHED = "index.json", "unfinished.json"
 CAPTIONS, IMAGES = "captions.txt", "images.json"
+REGIONS = "regions"
+"""Folder of regions that were extracted for the index."""
 KINDS = ("images", "captions")
 _LARGEST = 256 * 2**20
 

@@ -23,6 +23,7 @@ from selfalign.gallery.record import (
     CAPTIONS,
     IMAGES,
     NAME,
+    REGIONS,
     UNFINISHED,
     FileRecord,
     IndexRecord,
@@ -172,7 +173,7 @@ def _begun(folder: Path, work: IndexRecord) -> dict[str, FileRecord] | None:
     Raises:
         UserError: if the folder holds another index, or anything else.
     """
-    there = {path.name for path in folder.iterdir() if path.suffix != ".partial"} - {_LOCK}
+    there = {path.name for path in folder.iterdir() if path.suffix != ".partial"} - {_LOCK, REGIONS}
     known = next((name for name in (NAME, UNFINISHED) if name in there), None)
     if known is None:
         if there:

@@ -40,7 +40,7 @@ def context_contrast(
         scores = queries @ locals_.flatten(0, 1).mT / temperature  # (B, B·n)
         scores = scores.view(size, size, count)
         own = torch.eye(size, dtype=torch.bool, device=scores.device)
-        positive = scores[own]  # (B, n)
+        positive = scores.diagonal(dim1=0, dim2=1).mT.contiguous()  # (B, n)
         counts = torch.ones_like(positive, dtype=torch.bool) if mask is None else mask
         others = scores.masked_fill(own[..., None] | ~counts[None], -torch.inf).flatten(1)  # (B, B·n)
         hardest = others.topk(min(negatives, (size - 1) * count), dim=1).values

@@ -29,11 +29,11 @@ def caption_relevance(tokens: Tensor, mask: Tensor) -> Tensor:
                 [0.1200, 1.0000, 0.0000],
                 [0.0000, 0.0000, 1.0000]])
     """
-    _, ids = torch.where(mask, tokens, tokens.new_full((), -1)).unique(return_inverse=True)
-    padded = not bool(mask.all())
-    present = torch.zeros(len(tokens), int(ids.max()) + 1, device=tokens.device).scatter_(1, ids, 1.0)
-    if padded:
-        present = present[:, 1:]  # −1 comes first
+    # A column for every token of the batch, of which as many are used as differ: how many, a GPU's host need not know.
+    ordered, places = torch.where(mask, tokens, -1).flatten().sort()
+    columns = nn.functional.pad(ordered[1:] != ordered[:-1], (1, 0)).cumsum(dim=0)
+    ids = torch.empty_like(columns).scatter_(0, places, columns).view(tokens.shape)  # padding is alone in its column
+    present = torch.zeros(len(tokens), tokens.numel(), device=tokens.device).scatter_(1, ids, mask.float())
     weighted = present * torch.log(len(tokens) / present.sum(dim=0).clamp_min(1))
     vectors = nn.functional.normalize(weighted, dim=1)
     return (vectors @ vectors.mT).clamp(0, 1).fill_diagonal_(1.0)
@@ -65,9 +65,7 @@ def guided_infonce(
     """
     with torch.autocast(similarity.device.type, enabled=False):
         wrong = image_ids[:, None] != image_ids[None, :]
-        if not wrong.any():
-            return infonce(similarity, temperature, image_ids=image_ids)
-        threshold = relevance[wrong].quantile(quantile)
+        threshold = relevance.masked_fill(~wrong, torch.nan).nanquantile(quantile).nan_to_num(0.0)  # none is wrong: any
         margins = margin * ((1 - relevance) / (1 - threshold).clamp_min(1e-6)).clamp_max(1.0)
         return infonce(at_least_single(similarity) + margins * wrong, temperature, image_ids=image_ids)
 

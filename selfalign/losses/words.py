@@ -55,7 +55,7 @@ def word_contrast(
     right = torch.nn.functional.one_hot(row, len(image_ids)).bool()
     logits = (scores / temperature).masked_fill(same & ~right, -torch.inf)
     terms = torch.logsumexp(logits, dim=1) - logits.gather(1, row[:, None])[:, 0]  # (K,)
-    counts = torch.bincount(captions, minlength=len(own))
+    counts = torch.zeros_like(own).index_add(0, captions, torch.ones_like(captions))
     return (terms / counts[captions]).sum() / total
 
 

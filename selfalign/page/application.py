@@ -24,6 +24,8 @@ from selfalign.data.photographs import read_photograph
 from selfalign.errors import UserError
 from selfalign.gallery.closer_look import CloserLook
 from selfalign.gallery.index import Index
+from selfalign.page.uploads import LARGEST, NewPhotographs, captions_of_uploads
+from selfalign.photographs import Extractor
 from selfalign.retriever import Retriever
 
 LONGEST = 1000
@@ -38,7 +40,7 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -57,14 +59,21 @@ class PageAnswers:
         model: that made it.
         look: at single images; ``None`` where their regions are not there.
         photographs: folder of the photographs; ``None`` for where they were.
+        extractor: of the model's training features; ``None`` where it is not at hand: no new photographs then.
     """
 
     def __init__(
-        self, index: Index, model: Retriever, look: CloserLook | None, photographs: Path | None = None
+        self,
+        index: Index,
+        model: Retriever,
+        look: CloserLook | None,
+        photographs: Path | None = None,
+        extractor: Extractor | None = None,
     ) -> None:
+        self.new = None if extractor is None or not index.captions else NewPhotographs(index, model, extractor)
         self._index, self._model, self._look = index, model, look
         self._photographs = Path(index.record.photographs) if photographs is None else photographs
-        self._lock = threading.Lock()
+        self.turn = threading.Lock()
 
     def about(self) -> dict[str, Any]:
         """The gallery and its model, in a few words."""
@@ -77,13 +86,14 @@ class PageAnswers:
             "split": record.split,
             "model": " + ".join(models),
             "longest": LONGEST,
+            "largest": None if self.new is None else LARGEST,
             "examples": [self._index.captions[row][:LONGEST] for row in rows] if record.captions else [],
         }
 
     def search(self, sentence: str, top: int) -> dict[str, Any]:
         """The best images of a sentence."""
         started = time.perf_counter()
-        with self._lock:
+        with self.turn:
             hits = self._index.search(self._model.encode_captions([sentence]), top)
         found = zip(hits.rows[0].tolist(), hits.scores[0].tolist(), strict=True)
         images = [self._image(row) | {"score": score} for row, score in found]
@@ -124,7 +134,7 @@ class PageAnswers:
         if self._look is None:
             return {"words": None, "note": "The regions of the images are not where they were; words choose nothing."}
         try:
-            with self._lock:
+            with self.turn:
                 words = self._look.words(row, sentence)
         except UserError as error:
             return {"words": None, "note": str(error)}
@@ -171,6 +181,7 @@ def application(answers: PageAnswers) -> ASGIApp:
         Route("/search", search),
         Route("/image/{row}", image),
         Route("/photograph/{row}", photograph),
+        Route("/captions", captions_of_uploads(answers.new, answers.turn), methods=["POST"]),
     ]
     handlers: Mapping[Any, Callable[[Request, Any], Response | Awaitable[Response]]] = {
         HTTPException: _told,

@@ -133,7 +133,29 @@ class Extractor:
         Raises:
             UserError: if the folder tells none, or the models are no longer those.
         """
-        identity = read_record(Path(root))
+        return cls.of_identity(read_record(Path(root)), f"folder {root}", model=model, detector=detector, device=device)
+
+    @classmethod
+    def of_identity(
+        cls,
+        identity: Identity,
+        where: str,
+        *,
+        model: str | None = None,
+        detector: str | None = None,
+        device: str | None = None,
+        most_pixels: int = MOST_PIXELS,
+    ) -> Extractor:
+        """The extractor that an identity is of; others are refused.
+
+        Args:
+            identity: as a folder or a trained model tells it.
+            where: it is told, for messages.
+            model, detector, device, most_pixels: as of :meth:`of_folder` and :meth:`load`.
+
+        Raises:
+            UserError: if the models are not there, or no longer those.
+        """
         settings = identity.settings
         extractor = cls.load(
             model or settings["model"],
@@ -141,8 +163,9 @@ class Extractor:
             side=settings["side"],
             device=device,
             least_score=settings["least_score"] if settings["detector"] is not None else LEAST_SCORE,
+            most_pixels=most_pixels,
         )
-        extractor.identity.require_same(identity, f"folder {root}")
+        extractor.identity.require_same(identity, where)
         return extractor
 
     def regions(self, photograph: Image.Image | Path | str) -> Regions:

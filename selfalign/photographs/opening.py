@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -40,23 +42,37 @@ def open_photograph(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
         file = open_regular(path, "photograph", _LARGEST_FILE)
     except UserError as error:
         raise PhotographError(error) from error
-    with file, warnings.catch_warnings():
+    with file:
+        return _opened(file, f"photograph {path}", most_pixels)
+
+
+def photograph_of(content: bytes, most_pixels: int = MOST_PIXELS) -> Image.Image:
+    """:func:`open_photograph` of bytes that came from elsewhere, as an upload.
+
+    Raises:
+        PhotographError: if they are damaged, cut, of another format or too large.
+    """
+    return _opened(io.BytesIO(content), "photograph", most_pixels)
+
+
+def _opened(file: BinaryIO, what: str, most_pixels: int) -> Image.Image:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about sizes and EXIF data
         try:
             opened = Image.open(file, formats=_FORMATS)
             if (pixels := math.prod(opened.size)) > most_pixels:
-                raise PhotographError(f"photograph {path}: {pixels:,} pixels, more than the {most_pixels:,} allowed")
+                raise PhotographError(f"{what}: {pixels:,} pixels, more than the {most_pixels:,} allowed")
             opened.load()
             return upright(opened)
         except PhotographError:
             raise
         except UnidentifiedImageError as error:
-            raise PhotographError(f"photograph {path}: neither JPEG nor PNG, or cut at its start") from error
+            raise PhotographError(f"{what}: neither JPEG nor PNG, or cut at its start") from error
         except Image.DecompressionBombError as error:
-            raise PhotographError(f"photograph {path}: more than {PILLOWS_MOST:,} pixels, refused unread") from error
+            raise PhotographError(f"{what}: more than {PILLOWS_MOST:,} pixels, refused unread") from error
         except Exception as error:  # the decoders raise a dozen types on damaged files
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise PhotographError(f"photograph {path}: damaged ({reason})") from error
+            raise PhotographError(f"{what}: damaged ({reason})") from error
 
 
 def upright(picture: Image.Image) -> Image.Image:

@@ -38,6 +38,15 @@ class Identity:
         plain["detects"] = self.settings["detector"] is not None
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def model(self) -> str:
+        """What its vision model is called."""
+        return str(self.settings["model"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, which :func:`identity_from` takes."""
+        return {"extractor": dict(self.settings), "digest": self.digest}
+
     def require_same(self, other: Identity, where: str) -> None:
         """Refuse features of another extractor.
 
@@ -46,18 +55,21 @@ class Identity:
             where: it is.
 
         Raises:
-            UserError: naming the first thing that differs.
+            UserError: naming :meth:`difference`.
         """
         if self.digest == other.digest:
             return
+        raise UserError(
+            f"{where}: features of another extractor ({shown(other.model)}, this one is {shown(self.model)}; another "
+            f"{self.difference(other)}); features of two are never comparable: choose another folder, or that extractor"
+        )
+
+    def difference(self, other: Identity) -> str:
+        """The first thing that makes two extractors differ."""
         names = [*_NAMES, *self.settings, *other.settings]
         differing = [name for name in names if self.settings.get(name) != other.settings.get(name)]
-        name = next((name for name in differing if name not in _NAMES), differing[0] if differing else "model")
-        was, now = (of.settings.get("model") for of in (other, self))
-        raise UserError(
-            f"{where}: features of another extractor ({shown(was)}, this one is {shown(now)}; another "
-            f"{name.replace('_', ' ')}); features of two are never comparable: choose another folder, or that extractor"
-        )
+        first = next((name for name in differing if name not in _NAMES), differing[0] if differing else "model")
+        return first.replace("_", " ")
 
 
 def read_record(root: Path) -> Identity:
@@ -70,16 +82,63 @@ def read_record(root: Path) -> Identity:
     if not path.is_file():
         raise UserError(f"folder {root}: no {RECORD}; its features were not made by selfalign extract")
     record = read_json(path, "extractor")
-    identity = record.get("extractor") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+        raise UserError(f"extractor {path}: damaged, or of a later version of selfalign")
+    return identity_from(record, f"extractor {path}")
+
+
+def record_where_there_is_one(root: Path) -> Identity | None:
+    """The extractor of a folder; ``None`` where nothing tells it, as of SCAN's files.
+
+    Raises:
+        UserError: if its record is damaged.
+    """
+    return read_record(root) if (root / RECORD).is_file() else None
+
+
+def identity_from(record: Mapping[str, Any], where: str) -> Identity:
+    """An extractor of plain values that came from a file.
+
+    Args:
+        record: with what :meth:`Identity.to_dict` gives.
+        where: it is, for the message.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    settings = record.get("extractor")
     kinds = {"model": str, "side": int, "width": int, "detector": str | None}
     if (
-        not isinstance(identity, dict)
-        or record.get("format") != _FORMAT
-        or any(name not in identity or not isinstance(identity[name], kind) for name, kind in kinds.items())
-        or (identity["detector"] is not None and not isinstance(identity.get("least_score"), int | float))
+        not isinstance(settings, dict)
+        or any(name not in settings or not isinstance(settings[name], kind) for name, kind in kinds.items())
+        or (settings["detector"] is not None and not isinstance(settings.get("least_score"), int | float))
     ):
-        raise UserError(f"extractor {path}: damaged, or of a later version of selfalign")
-    return Identity(identity)
+        raise UserError(f"{where}: damaged, or of a later version of selfalign")
+    identity = Identity(settings)
+    if record.get("digest") != identity.digest:
+        raise UserError(f"{where}: damaged; what it says of the extractor has another digest")
+    return identity
+
+
+def carry_record(source: Path, target: Path) -> None:
+    """Let features that are written again, as in half the precision, keep the record of their extractor.
+
+    Args:
+        source: folder of the features.
+        target: folder that they are about to be written to.
+
+    Raises:
+        UserError: if the other folder has features of another extractor.
+    """
+    identity = record_where_there_is_one(source)
+    if identity is not None:
+        target.mkdir(parents=True, exist_ok=True)
+        settle_record(target, identity)
+    elif (there := record_where_there_is_one(target)) is not None:
+        raise UserError(
+            f"folder {target}: features of {shown(there.model)}, and nothing tells the extractor of {source}; choose "
+            "another folder"
+        )
 
 
 def settle_record(root: Path, identity: Identity) -> None:
@@ -96,8 +155,7 @@ def settle_record(root: Path, identity: Identity) -> None:
         raise UserError(f"{there[0]}: features of nobody knows which extractor; choose another folder")
     record = {
         "format": _FORMAT,
-        "extractor": dict(identity.settings),
-        "digest": identity.digest,
+        **identity.to_dict(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     write_whole(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")

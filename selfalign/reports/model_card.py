@@ -63,13 +63,16 @@ def _cell(summary: Summary, figure: str) -> str:
     return f"{summary.figures[figure].mean:.1f} ({low:.1f} to {high:.1f})"
 
 
-def model_card(config: Mapping[str, Any], region_width: int, figures: str | None) -> str:
+def model_card(
+    config: Mapping[str, Any], region_width: int, figures: str | None, extractor: Mapping[str, Any] | None = None
+) -> str:
     """The card; its licence is left to who publishes the model.
 
     Args:
         config: the settings that the model was trained with, without places on a machine.
         region_width: of the features that it was trained on.
         figures: of :func:`measured_figures`; ``None`` where the model was not evaluated.
+        extractor: record of what made the training features; ``None`` where nothing told it.
     """
     data = Path(config["data"]["root"]).name
     return "\n".join(
@@ -85,6 +88,8 @@ def model_card(config: Mapping[str, Any], region_width: int, figures: str | None
             "",
             f"Two towers for image-text retrieval, trained on the {config['data']['train_split']} split of {data} with "
             f"region features {region_width:,} wide. Features of another extractor will not do, even of this width.",
+            "",
+            _made_by(extractor),
             "",
             "## Use",
             "",
@@ -108,4 +113,13 @@ def model_card(config: Mapping[str, Any], region_width: int, figures: str | None
             "```",
             "",
         ]
+    )
+
+
+def _made_by(extractor: Mapping[str, Any] | None) -> str:
+    if extractor is None:
+        return "Nothing tells the extractor of those features."
+    return (
+        f"Their extractor is `selfalign extract --model {extractor['extractor']['model']}`, digest "
+        f"`{extractor['digest']}`; `selfalign index MODEL --photos FOLDER` does the same to photographs."
     )

@@ -26,6 +26,7 @@ class Provenance:
         region_width: F of the training features.
         tokenizer: state of the caption tokenizer, with its vocabulary.
         bert: settings of the BERT model, ``None`` for models without one.
+        extractor: record of what made the training features; ``None`` where nothing told it, as of SCAN's files.
         format: version of this record.
     """
 
@@ -33,11 +34,15 @@ class Provenance:
     region_width: int
     tokenizer: dict[str, Any]
     bert: dict[str, Any] | None
+    extractor: dict[str, Any] | None = None
     format: int = FORMAT
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only: anything else could not be loaded again without running code."""
-        return asdict(self)
+        values = asdict(self)
+        if self.extractor is None:
+            del values["extractor"]  # as in checkpoints from before there was one
+        return values
 
 
 def read_checkpoint(path: Path) -> tuple[Provenance, dict[str, Any]]:
@@ -106,10 +111,10 @@ def checked_weights(path: Path, weights: Mapping[Any, Any]) -> dict[str, Any]:
 def _damage(record: dict[str, Any]) -> str | None:
     """What keeps a record from being a provenance; ``None`` if nothing does."""
     names = {field.name for field in fields(Provenance)}
-    if set(record) != names:
-        return f"{min(map(shown, set(record) ^ names))} is missing or unknown"
-    kinds = {"config": dict, "region_width": int, "tokenizer": dict, "bert": dict | None}
-    wrong = next((name for name, kind in kinds.items() if not isinstance(record[name], kind)), None)
+    if set(record) | {"extractor"} != names:
+        return f"{min(map(shown, (set(record) | {'extractor'}) ^ names))} is missing or unknown"
+    kinds = {"config": dict, "region_width": int, "tokenizer": dict, "bert": dict | None, "extractor": dict | None}
+    wrong = next((name for name, kind in kinds.items() if not isinstance(record.get(name), kind)), None)
     return None if wrong is None else f"{wrong} is {type(record[wrong]).__name__}"
 
 

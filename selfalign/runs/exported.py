@@ -54,4 +54,5 @@ def blueprint_from(content: bytes, path: Path) -> Provenance:
 
 def portable(provenance: Provenance) -> Provenance:
     """The same without where things lay on the machine that trained it: of an absolute path its last name stays."""
-    return replace(provenance, config=without_places(provenance.config))
+    config, extractor = without_places(provenance.config), without_places(provenance.extractor)
+    return replace(provenance, config=config, extractor=extractor)

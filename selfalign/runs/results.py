@@ -15,6 +15,8 @@ from selfalign.files.plain_values import read_json
 from selfalign.files.whole_files import write_whole
 
 RESULTS = "results.json"
+JUDGEMENT = "eccv.json"
+"""What ``selfalign eccv`` made of results; it goes when they are made anew."""
 DIRECTIONS = ("i2t", "t2i")
 RECALLS = ("i2t_r1", "i2t_r5", "i2t_r10", "t2i_r1", "t2i_r5", "t2i_r10")
 _LIBRARIES = ("selfalign", "torch", "pytorch-lightning", "transformers", "torchmetrics", "numpy")
@@ -47,7 +49,8 @@ def _commit() -> str | None:
 
 
 def save_results(record: dict[str, Any], path: Path) -> None:
-    """Write a result as JSON; nobody ever sees half a file."""
+    """Write a result as JSON; nobody ever sees half a file. A judgement of earlier results in that folder goes."""
+    path.with_name(JUDGEMENT).unlink(missing_ok=True)
     write_whole(path, json.dumps(record, indent=2) + "\n")
 
 

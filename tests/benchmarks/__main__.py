@@ -12,6 +12,7 @@ from selfalign.functional.ranks import TILE_CAPTIONS
 from tests.benchmarks import routines, steps
 from tests.benchmarks.loading import pairs_per_second
 from tests.benchmarks.measure import Factory, Measurement, compare, compare_processes
+from tests.benchmarks.peers import PEERS, SLOW, TIED, by_torchmetrics, gallery, measured
 from tests.benchmarks.routines import Size
 from tests.benchmarks.searching import searches
 
@@ -19,6 +20,9 @@ _SAMPLE = 40
 _LINEAR = (1000, 10_000, 100_000)
 _GALLERIES = (1000, 100_000, 1_000_000)
 _SEARCHED_WIDTH = 1024
+_BY_ROWS = 200
+"""Images of which torchmetrics takes every pair as a row."""
+_SMALL = 500
 _BY_FAISS = 100_000
 """Images; lists of more take minutes to learn."""
 
@@ -110,6 +114,27 @@ def _search(size: Size, repeats: int) -> None:
             )
 
 
+def _peers(size: Size, repeats: int) -> None:
+    small = size.images <= _SMALL
+    rounds = max(1, repeats - 2)
+    for images, found in (
+        (
+            size.images,
+            measured(gallery(size.images, _SEARCHED_WIDTH), PEERS, rounds, once=() if small else SLOW, tied=TIED),
+        ),
+        (_BY_ROWS, measured(gallery(_BY_ROWS, _SEARCHED_WIDTH), {**PEERS, "torchmetrics": by_torchmetrics}, rounds)),
+    ):
+        _say(f"recalls both ways, {images:,} x {5 * images:,}, {_SEARCHED_WIDTH} wide; seconds of the processor:")
+        for name, cost in found.items():
+            ratios = [cost.seconds / found[other].seconds for other in ("ours", "product, top-k")]
+            _say(
+                f"{'':4}{name:22}{_time(cost.seconds)}{ratios[0]:8.2f} of ours{ratios[1]:8.2f} of the product"
+                f"{cost.peak / 2**20:10,.0f} MiB"
+            )
+        for name in ("ours", "product, top-k"):
+            _say(f"{'':4}recalls, {name}: {', '.join(f'{value:.3f}' for value in found[name].recalls)}")
+
+
 _RUN = {
     "concept": _concept,
     "context": _context,
@@ -121,6 +146,7 @@ _RUN = {
     "linear": _linear,
     "loading": _loading,
     "search": _search,
+    "peers": _peers,
 }
 
 
@@ -156,12 +182,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--width", type=int, default=2048, help="D and F")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--images", type=int, default=5000, help="gallery of the scoring routine")
+    parser.add_argument("--images", type=int, default=5000, help="gallery of the scoring routine and of peers")
+    parser.add_argument("--small", action="store_true", help=f"a gallery of {_SMALL} images, for a first look")
     parser.add_argument(
         "--precision", choices=("32", "bf16"), default="32", help="bf16: our steps, by autocast; theirs stay in fp32"
     )
     parser.add_argument("--repeats", type=int, default=5, help="of short routines; long ones take a quarter")
     arguments = parser.parse_args()
+    if arguments.small:
+        arguments.images = _SMALL
     unknown = set(arguments.routines) - set(_RUN)
     if unknown:
         parser.error(f"unknown routine {unknown.pop()!r}")

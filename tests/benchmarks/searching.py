@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from selfalign.gallery.approximate import Approximate, Measured, build
+from selfalign.gallery.approximate import Approximate, MeasuredRecall, build
 from selfalign.gallery.index import Index
 from selfalign.gallery.record import (
     CAPTIONS,
@@ -50,7 +50,7 @@ class Searched:
     again: float
     peak: int
     bytes: int
-    approximate: tuple[float, Measured] | None
+    approximate: tuple[float, MeasuredRecall] | None
 
 
 def searches(galleries: Sequence[int], width: int, repeats: int, largest: int) -> Iterator[Searched]:

@@ -23,7 +23,7 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("name", ["eccv", "export", "index", "report", "search", "serve"])
+@pytest.mark.parametrize("name", ["cache", "eccv", "export", "index", "report", "search", "serve"])
 def test_help_waits_for_no_library(name: str) -> None:
     code = (
         f"import sys; from selfalign.__main__ import main\n"

@@ -116,9 +116,32 @@ def test_a_tower_sees_the_same_words_from_bert_and_from_its_kept_outputs(scan_fo
 def test_kept_bert_outputs_are_used(scan_folder: Path, tmp_path: Path) -> None:
     module, data = built(scan_folder, "backbone.bert.frozen=true", "backbone.bert.dropout=false")
     bert = module.backbone.text_tower.bert
-    trainer(tmp_path, KeepWordFeatures(bert, data, tmp_path / "kept"), epochs=1).fit(module, data)
+    for stage in ("fit", "test"):
+        getattr(trainer(tmp_path, KeepWordFeatures(bert, data, tmp_path / "kept"), epochs=1), stage)(module, data)
+    assert all(data.split(role).words is not None for role in ("train", "val", "test"))
     bert.forward = refuse
-    trainer(tmp_path, KeepWordFeatures(bert, data, tmp_path / "kept"), epochs=1).fit(module, data)
+    for stage in ("fit", "test"):
+        getattr(trainer(tmp_path, KeepWordFeatures(bert, data, tmp_path / "kept"), epochs=1), stage)(module, data)
+
+
+def test_other_weights_or_captions_have_outputs_of_their_own(scan_folder: Path, tmp_path: Path) -> None:
+    """Kept outputs are found by what they follow from, not by names or dates."""
+    module, data = built(scan_folder, "backbone.bert.frozen=true", "backbone.bert.dropout=false")
+    bert, folder = module.backbone.text_tower.bert, tmp_path / "kept"
+
+    def files() -> set[str]:
+        trainer(tmp_path, KeepWordFeatures(bert, data, folder), epochs=1).test(module, data, verbose=False)
+        return {path.name for path in folder.glob("*.npy")}
+
+    first = files()
+    assert files() == first
+    with torch.no_grad():
+        bert.embeddings.word_embeddings.weight[7, 0] += 1
+    second = files()
+    assert len(second) == 2
+    (scan_folder / "test_caps.txt").write_text((scan_folder / "test_caps.txt").read_text().replace("red", "blue"))
+    _, data = built(scan_folder, "backbone.bert.frozen=true", "backbone.bert.dropout=false")
+    assert len(files()) == 3
 
 
 def test_resident_features_give_the_same_training(scan_folder: Path, tmp_path: Path) -> None:

@@ -30,13 +30,22 @@ def hostile_copy(scenes: Path, folder: Path) -> Path:
     (folder / "test_images.txt").write_text("\n".join(names) + "\n")
     cut = folder / names[CUT]
     cut.write_bytes(cut.read_bytes()[:200])
-    (folder / names[WIDE]).write_bytes(_png(100_000, b""))
-    text = zlib.compress(b"\0" * 2**26, 9)
-    (folder / names[TEXT]).write_bytes(_png(64, _chunk(b"zTXt", b"comment\0\0" + text)))
+    (folder / names[WIDE]).write_bytes(png_of(100_000))
+    (folder / names[TEXT]).write_bytes(png_with_text(2**26))
     captions = (folder / "test_caps.txt").read_text().splitlines()
     captions[0] = SCRIPT
     (folder / "test_caps.txt").write_text("\n".join(captions) + "\n")
     return folder
+
+
+def png_of(side: int) -> bytes:
+    """A PNG that says that it is so large."""
+    return _png(side, b"")
+
+
+def png_with_text(size: int) -> bytes:
+    """A small PNG with so many bytes of compressed text."""
+    return _png(64, _chunk(b"zTXt", b"comment\0\0" + zlib.compress(b"\0" * size, 9)))
 
 
 def _png(side: int, more: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """Tokens and vocabularies of large caption files, kept between runs: NLTK takes minutes for those of COCO.
 
-They lie in the folder that ``SELFALIGN_CACHE`` names, else in ``~/.cache/selfalign``; it may be deleted at any time.
-A file is named after everything that it follows from, so that none can be mistaken for another.
+They lie in the folder of :mod:`selfalign.files.kept`; it may be deleted at any time. A file is named after everything
+that it follows from, so that none can be mistaken for another.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -23,17 +22,13 @@ from selfalign.data.text.tokenizers import CaptionTokenizer
 from selfalign.data.text.vocabulary import Vocabulary
 from selfalign.data.text.words import WordSplitter
 from selfalign.errors import UserError
+from selfalign.files.kept import kept_folder, note_use
 from selfalign.files.whole_files import whole_file
 
 _WORTH_KEEPING = 50_000
 """Captions; fewer take seconds."""
 _FORMAT = 2
 _ARRAYS = ("tokens", "words", "offsets", "cut")
-
-
-def kept_folder() -> Path:
-    """Where results that can be computed again are kept."""
-    return Path(os.environ.get("SELFALIGN_CACHE", "~/.cache/selfalign")).expanduser()
 
 
 def kept_tokens(tokenizer: CaptionTokenizer, captions: Sequence[str]) -> TokenizedCaptions:
@@ -43,10 +38,12 @@ def kept_tokens(tokenizer: CaptionTokenizer, captions: Sequence[str]) -> Tokeniz
     path = kept_folder() / f"tokens-{_name(captions, tokenizer.state())}.npz"
     try:
         with np.load(path, allow_pickle=False) as file:
-            return TokenizedCaptions(pad_id=int(file["pad_id"]), **{name: file[name] for name in _ARRAYS})
+            found = TokenizedCaptions(pad_id=int(file["pad_id"]), **{name: file[name] for name in _ARRAYS})
+        note_use(path, _described(captions))
+        return found
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         found = tokenizer.encode(captions)
-    _keep(path, lambda part: _save_tokens(found, part))
+    _keep(path, lambda part: _save_tokens(found, part), captions)
     return found
 
 
@@ -58,10 +55,12 @@ def kept_vocabulary(
         return Vocabulary.build(captions, minimum_count, tokenizer)
     path = kept_folder() / f"vocabulary-{_name(captions, [minimum_count, tokenizer])}.json"
     try:
-        return Vocabulary.load(path)
+        found = Vocabulary.load(path)
+        note_use(path, _described(captions))
+        return found
     except UserError:
         found = Vocabulary.build(captions, minimum_count, tokenizer)
-    _keep(path, found.save)
+    _keep(path, found.save, captions)
     return found
 
 
@@ -78,9 +77,14 @@ def _save_tokens(tokens: TokenizedCaptions, path: Path) -> None:
         np.savez(file, pad_id=tokens.pad_id, **{name: getattr(tokens, name) for name in _ARRAYS})
 
 
-def _keep(path: Path, write: Callable[[Path], None]) -> None:
+def _described(captions: Sequence[str]) -> str:
+    return f"{len(captions):,} captions, first: {captions[0][:40]}"
+
+
+def _keep(path: Path, write: Callable[[Path], None], captions: Sequence[str]) -> None:
     """Write a file; a folder that cannot be written costs time only."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path, shared=True) as place:
             write(place)
+        note_use(path, _described(captions))

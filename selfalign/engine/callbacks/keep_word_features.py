@@ -20,6 +20,7 @@ from selfalign.data.text.captions import TokenizedCaptions
 from selfalign.data.text.word_features import WordFeatures, write_word_features
 from selfalign.engine.callbacks.terminal import tell
 from selfalign.errors import UserError
+from selfalign.files.kept import note_use
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -46,6 +47,8 @@ class KeepWordFeatures(pl.Callback):
                 tell(trainer, f"encoding {len(captions):,} captions with BERT, once: {path}")
                 self._write(path, captions, trainer.strategy.root_device)
             trainer.strategy.barrier()
+            if trainer.is_global_zero:
+                note_use(path, f"{self.data.names[role]} of {self.data.root}, {len(captions):,} captions")
             self.data.use_word_features(role, WordFeatures(path, captions))
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from selfalign.engine.callbacks.time_left import TimeLeft
+from selfalign.engine.modules.finite_steps import log_interval
 
 
 class WholeRunColumn(ProgressColumn):
@@ -38,6 +39,12 @@ class Progress(RichProgressBar):
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
         return [*super().configure_columns(trainer), WholeRunColumn(trainer, self._left)]
+
+    def _update_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read figures of training when they are logged only: a GPU's host waits for them."""
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if not trainer.training or last or trainer.global_step % log_interval(trainer) == 0:
+            super()._update_metrics(trainer, pl_module)
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"epoch {current_epoch + 1} of {self.trainer.max_epochs}"

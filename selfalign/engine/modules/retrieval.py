@@ -25,6 +25,7 @@ class RetrievalModule(TwoTowerModule):
         region_width: F, of the features.
         tokenizer: state of the caption tokenizer, with its vocabulary.
         bert: settings of the BERT model, ``None`` for models without one.
+        extractor: what made the training features; ``None`` where nothing told it.
         encoder: the BERT model itself, with pretrained weights; no hyper-parameter, since checkpoints have its weights.
 
     Attributes:
@@ -40,6 +41,7 @@ class RetrievalModule(TwoTowerModule):
         region_width: int,
         tokenizer: dict[str, Any],
         bert: dict[str, Any] | None = None,
+        extractor: dict[str, Any] | None = None,
         *,
         encoder: PreTrainedModel | None = None,
     ) -> None:
@@ -51,13 +53,14 @@ class RetrievalModule(TwoTowerModule):
         network = build_network(config, region_width, words, encoder)
         losses = build_losses(config["loss"], network.width, words)
         super().__init__(network, losses, build_optimisation(config), build_augmentation(config, captions))
-        self.provenance = Provenance(config, region_width, tokenizer, bert).to_dict()
+        self.provenance = Provenance(config, region_width, tokenizer, bert, extractor).to_dict()
         self.save_hyperparameters(
-            {name: self.provenance[name] for name in ("config", "region_width", "tokenizer", "bert")}, logger=False
+            {name: self.provenance[name] for name in self.provenance if name != "format"}, logger=False
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the record from which everything is rebuilt; the hyper-parameters are the same objects, stored once."""
+        self.require_finite()
         checkpoint["selfalign"] = self.provenance
 
     @classmethod
@@ -77,7 +80,7 @@ class RetrievalModule(TwoTowerModule):
         """
         path = Path(checkpoint_path)
         provenance, weights = read_checkpoint(path)
-        settings = {name: getattr(provenance, name) for name in ("config", "region_width", "tokenizer", "bert")}
+        settings = {name: value for name, value in vars(provenance).items() if name != "format"}
         module = cls(**(settings | changes))
         try:
             module.load_state_dict(weights, strict=strict)

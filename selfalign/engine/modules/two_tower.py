@@ -11,9 +11,9 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from selfalign.backbones.base import TwoTower
+from selfalign.engine.modules.finite_steps import FiniteSteps, log_interval
 from selfalign.engine.modules.optimisation import Optimisation, build_optimizer, build_schedule
 from selfalign.engine.modules.readings import LossTerm, Step
-from selfalign.errors import NonFiniteError
 from selfalign.metrics.alignment import AlignmentAccuracy
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.processes.exchange import Shares, current
@@ -44,6 +44,7 @@ class TwoTowerModule(pl.LightningModule):
     Attributes:
         loss_weights: of each of ``losses`` in the total.
         scores_test: whether a test ends with recalls; who ranks the gallery anyway sets it to ``False``.
+        waits_rarely: whether what is no number is looked for when figures are logged only; ``None``: not on a CPU.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class TwoTowerModule(pl.LightningModule):
         self.optimisation = optimisation
         self.augmentation = augmentation
         self.scores_test = True
-        self._loss = torch.zeros(())
+        self._loss: Tensor | None = None
+        self._finite = FiniteSteps()
+        self.waits_rarely: bool | None = None
         self.recall = CrossModalRecall()
         self.alignment = AlignmentAccuracy()
 
@@ -93,7 +96,7 @@ class TwoTowerModule(pl.LightningModule):
         terms = self.loss_terms(batch, images, captions, shares)
         total = torch.stack([self.loss_weights[name] * value for name, value in terms.items()]).sum()
         values = shares.processes.mean(torch.stack([total, *terms.values()]).detach())
-        self._loss = self._loss.to(values[0]) + values[0]  # of all batches of an optimiser step
+        self._loss = values[0] if self._loss is None else self._loss + values[0]  # of all batches of an optimiser step
         self.log("train/loss", values[0], prog_bar=True, batch_size=shares.total)
         self.log_dict(
             {f"train/{name}": value for name, value in zip(terms, values[1:], strict=True)}, batch_size=shares.total
@@ -137,21 +140,40 @@ class TwoTowerModule(pl.LightningModule):
         """Clip; then, in the first epochs, drop the prototypes' gradient, so that the norm still counts it.
 
         Raises:
-            NonFiniteError: before the step is taken; not in fp16, whose loss scaling meets such gradients every day.
+            NonFiniteError: before the step is taken, also where that is found out steps later (:class:`FiniteSteps`);
+                not in fp16, whose loss scaling meets such gradients every day.
         """
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         self.log("train/gradient_norm", norm, batch_size=1)
-        if self.trainer.precision != "16-mixed" and not torch.isfinite(norm + self._loss):
-            raise NonFiniteError(
-                f"step {self.global_step + 1}: loss {float(self._loss):.4g}, gradient norm {float(norm):.4g}; stopped "
-                "before the weights took it; a lower training.learning_rate or strategy.precision=32-true may help"
-            )
-        self._loss = torch.zeros(())
+        if self.trainer.precision != "16-mixed" and self._loss is not None:
+            self._require_finite(optimizer, norm, self._loss)
+        self._loss = None
         if gradient_clip_val:
             torch.nn.utils.clip_grads_with_norm_(self.parameters(), float(gradient_clip_val), norm)
         if "concept" in self.losses and self.current_epoch < self.optimisation.prototype_freeze_epochs:
             self.losses["concept"].prototypes.grad = None
+
+    def _require_finite(self, optimizer: torch.optim.Optimizer, norm: Tensor, loss: Tensor) -> None:
+        """On a CPU at once; on a GPU, whose host would wait, when figures are logged and before anything is kept."""
+        rarely = self.device.type != "cpu" if self.waits_rarely is None else self.waits_rarely
+        step = self.global_step + 1
+        self._finite.note(step, loss, norm)
+        if not rarely or not optimizer.defaults.get("fused") or step % log_interval(self.trainer) == 0:
+            self._finite.require()
+        if rarely:
+            optimizer.found_inf = self._finite.broken  # type: ignore[attr-defined]  # a fused one leaves the step out
+
+    def require_finite(self) -> None:
+        """Refuse to go on, to validate or to save, if a step since the last look gave no number.
+
+        Raises:
+            NonFiniteError: naming the step.
+        """
+        self._finite.require()
+
+    def on_train_epoch_end(self) -> None:
+        self.require_finite()
 
     # Evaluation: each image and each caption is encoded once
 
@@ -173,6 +195,7 @@ class TwoTowerModule(pl.LightningModule):
                 self.alignment.update(regions, words, batch)
 
     def on_validation_epoch_start(self) -> None:
+        self.require_finite()
         self._start_gallery(self.trainer.val_dataloaders, self.trainer.num_val_batches)
 
     def validation_step(

@@ -22,10 +22,10 @@ function tell(text, wrong = false) {
   told.classList.toggle("wrong", wrong);
 }
 
-async function ask(path, signal) {
+async function ask(path, signal, more = {}) {
   let answer;
   try {
-    answer = await fetch(path, { signal });
+    answer = await fetch(path, { signal, ...more });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer. Is selfalign serve still running?");
@@ -73,6 +73,7 @@ async function search(text, top) {
   state.query = query;
   state.top = top;
   part("examples").hidden = query !== "" || part("examples").childElementCount < 2;
+  forget();
   if (!query) {
     pictures.replaceChildren();
     more.hidden = true;
@@ -239,6 +240,62 @@ function light(button) {
   for (const other of words.children) other.setAttribute("aria-pressed", other === state.chosen);
 }
 
+// A photograph of one's own
+
+async function send(file) {
+  if (part("upload").hidden) return tell("This page takes no photographs.", true);
+  const most = Number(part("upload").dataset.largest);
+  if (file.size > most) return tell(`A photograph has at most ${Math.floor(most / 2 ** 20)} MB.`, true);
+  await submit("");
+  tell("Looking at the photograph …");
+  state.asked?.abort();
+  state.asked = new AbortController();
+  const headers = { "Content-Type": "application/octet-stream" };
+  try {
+    const found = await ask("/captions", state.asked.signal, { method: "POST", body: file, headers });
+    const ms = Math.max(1, Math.round(1000 * found.seconds));
+    tell(`The ${found.captions.length} captions that fit best, in ${ms} ms; each opens its picture`);
+    part("own").src = URL.createObjectURL(file);
+    part("answers").replaceChildren(...found.captions.map(answer));
+    part("examples").hidden = true;
+    part("shown").hidden = false;
+  } catch (error) {
+    if (error.name !== "AbortError") tell(error.message, true);
+  }
+}
+
+function answer(found) {
+  const item = made("li");
+  const button = made("button");
+  button.type = "button";
+  button.append(made("span", found.score.toFixed(3), "score"), made("span", found.caption));
+  button.addEventListener("click", () => open(found.row));
+  item.append(button);
+  return item;
+}
+
+function forget() {
+  if (part("own").src) URL.revokeObjectURL(part("own").src);
+  part("own").removeAttribute("src");
+  part("answers").replaceChildren();
+  part("shown").hidden = true;
+}
+
+part("upload").addEventListener("click", () => part("file").click());
+part("file").addEventListener("change", (event) => {
+  const [file] = event.target.files;
+  if (file) send(file);
+  event.target.value = "";
+});
+document.addEventListener("dragover", (event) => {
+  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+});
+document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  if (event.dataTransfer.files.length) send(event.dataTransfer.files[0]);
+});
+
 // Keys
 
 function buttons() {
@@ -299,6 +356,8 @@ addEventListener("popstate", restore);
 try {
   const about = await ask("/about");
   state.longest = about.longest;
+  part("upload").hidden = about.largest === null;
+  part("upload").dataset.largest = about.largest ?? 0;
   part("about").dataset.images = about.images;
   part("about").textContent =
     `${about.images.toLocaleString("en")} pictures of ${about.data}, ${about.split} · model ${about.model}`;

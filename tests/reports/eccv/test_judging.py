@@ -262,3 +262,8 @@ def test_without_the_package_one_line_says_how_to_get_it(
         SystemExit, match=r"^error: eccv: eccv_caption is not installed; pip install 'selfalign\[eccv\]'$"
     ):
         main(["eccv", str(flawless), "--data", str(data)])
+
+
+def test_a_missing_folder_is_told_by_the_command_s_own_option(flawless: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: --data nowhere: no such folder"):
+        main(["eccv", str(flawless), "--data", "nowhere"])
