@@ -13,7 +13,7 @@ import torch
 
 from selfalign.files.torch_files import read_torch_file
 from tests.end_to_end import commands
-from tests.end_to_end.commands import VSRN, results, run, run_fresh, series, succeed, succeeded
+from tests.end_to_end.commands import VSRN, results, run, series, succeed
 from tests.starting import processes
 from tests.starting.processes import ROOT, Started
 
@@ -23,10 +23,10 @@ DDP = "strategy=ddp_cpu"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of one process, and one of two, each of them a fresh interpreter."""
+    """A folder with a run of one process, and one of two."""
     folder = tmp_path_factory.mktemp("several")
     succeed("train.py", *STILL, "hydra.run.dir=one", cwd=folder)
-    (folder / "two.out").write_text(succeeded(run_fresh("train.py", *STILL, DDP, "hydra.run.dir=two", cwd=folder)))
+    (folder / "two.out").write_text(succeed("train.py", *STILL, DDP, "hydra.run.dir=two", cwd=folder))
     return folder
 
 

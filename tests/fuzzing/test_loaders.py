@@ -33,7 +33,7 @@ from selfalign.interop.original_vocabulary import read_original_vocabulary
 from selfalign.runs.checkpoint import Provenance, read_checkpoint
 from tests.configs.test_composition import TINY, composed
 from tests.conftest import write_scan_folder
-from tests.data.test_bad_inputs import header
+from tests.data.bad_files import header
 from tests.data.test_conversion import convert_tsv, fields, line
 
 EXAMPLES = int(os.environ.get("SELFALIGN_FUZZ_EXAMPLES", "100"))

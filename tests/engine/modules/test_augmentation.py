@@ -67,6 +67,7 @@ def test_kept_outputs_of_bert_do_not_go_with_changed_words(scan_folder: Path) ->
     module, data = built(scan_folder)
     config = {
         "padding": "masked",
+        "data": {},
         "backbone": {"bert": {"cache": "kept", "frozen": True, "dropout": False}},
         "augmentation": {"regions": 0.2, "words": 0.2},
     }
