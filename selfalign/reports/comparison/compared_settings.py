@@ -16,6 +16,9 @@ from selfalign.runs.labels import loss_name, named_terms
 from selfalign.runs.reading import Run
 from selfalign.settings import is_in_name, matters
 
+_TOLD = 4
+"""Settings that a name tells at most, but for what tells it from others of its short name."""
+
 
 @dataclass(frozen=True, eq=False)
 class ComparedSetting:
@@ -172,17 +175,26 @@ def _base_name(run: Run) -> str:
 
 
 def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
-    """Short names, and what else differs among the settings of one backbone: it must not hide behind a short name."""
+    """Short names, and what else differs among the settings of one backbone: it must not hide behind a short name.
+
+    Where that is much, as between recipes, the name says how much; what tells it from others of its short name stays.
+    """
     names = []
     for base, keys in rows:
-        family = [other for _, other in rows if other.get("backbone.name") == keys.get("backbone.name")]
-        every = list(dict.fromkeys(key for other in family for key in other if not is_in_name(key)))
-        telling = [key for key in every if len({_untold(other, key) for other in family}) > 1]
-        words = [
-            f"{short_key(key, telling)}={short_value(_untold(keys, key))}" for key in telling if _untold(keys, key)
-        ]
-        names.append(" ".join([base, *words]))
+        telling = _telling([other for _, other in rows if other.get("backbone.name") == keys.get("backbone.name")])
+        told = telling
+        if len(telling) > _TOLD:
+            told = _telling([other for name, other in rows if name == base])
+        words = [f"{short_key(key, telling)}={short_value(_untold(keys, key))}" for key in told if _untold(keys, key)]
+        further = len(telling) - len(told)
+        names.append(" ".join([base, *words, *([f"(+{further} settings)"] if further else [])]))
     return names
+
+
+def _telling(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys in which some differ, but for those that short names tell."""
+    every = dict.fromkeys(key for keys in settings for key in keys if not is_in_name(key))
+    return [key for key in every if len({_untold(keys, key) for keys in settings}) > 1]
 
 
 def _untold(keys: Mapping[str, str], key: str) -> str:
