@@ -20,8 +20,7 @@ from selfalign.errors import UserError
 from selfalign.functional.masking import among_real
 from selfalign.functional.ranks import Tile, full_similarity
 from selfalign.functional.search import Hits, first_answers
-from selfalign.photographs.record import identity_from
-from selfalign.photographs.trained_on import require_trained_on
+from selfalign.photographs.trained_on import extractor_of, require_trained_on, require_trained_with
 from selfalign.reports.model_card import measured_figures, model_card
 from selfalign.runs.embeddings import Embeddings, embeddings_tile, joined_records
 from selfalign.runs.exported import portable, write_exported
@@ -53,6 +52,7 @@ class Retriever:
         self._models = [(model, model.module.backbone.to(device)) for model in models]
         self.device, self._precision = torch.device(device), _PRECISIONS[precision]
         self.identities = tuple(model.identity for model in models)
+        self._trained_on = {model.origin: model.provenance.extractor for model in models}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -189,22 +189,7 @@ class Retriever:
             UserError: if the model was not trained on features of ``selfalign extract``, an ensemble not on features of
                 one extractor, or the vision model is not at hand or another one now.
         """
-        from selfalign.photographs import Extractor
-
-        found = [one.provenance.extractor for one, _ in self._models]
-        if None in found:
-            raise UserError(
-                f"model {self.sources[found.index(None)]}: nothing tells the extractor of its training features, as of "
-                "SCAN's files; it takes no photographs. selfalign extract makes features that tell it"
-            )
-        identities = [
-            identity_from(record, f"model {source}")
-            for record, source in zip(found, self.sources, strict=True)
-            if record is not None
-        ]
-        for identity in identities[1:]:
-            identities[0].require_same(identity, "ensemble")
-        return Extractor.of_identity(identities[0], "model", model=model, detector=detector, device=device)
+        return extractor_of(self._trained_on, model=model, detector=detector, device=device)
 
     def encode_photographs(
         self, photographs: Sequence[Image.Image | str | Path], extractor: Extractor, batch_size: int = 128
@@ -222,10 +207,7 @@ class Retriever:
         Raises:
             UserError: if the extractor is another one, or a photograph cannot be read.
         """
-        for model, _ in self._models:
-            trained = model.provenance.extractor
-            if trained is None or trained["digest"] != extractor.identity.digest:
-                raise UserError(f"photographs: the model {model.origin} was trained on features of another extractor")
+        require_trained_with(self._trained_on, extractor)
         if not photographs:
             raise UserError("photographs: expected at least one")
         found = [extractor.regions(photograph) for photograph in photographs]
@@ -342,14 +324,7 @@ class Retriever:
         tokenizer = self._models[0][0].tokenizer
         if len(self._models) > 1 or not isinstance(tokenizer, WordTokenizer):
             raise UserError("--vocabulary: expected one model with words of its own, as VSRN; others have word pieces")
-        file = Path(path).expanduser()
-        if file.exists():
-            raise UserError(f"{file}: exists already; remove it, or choose another name")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            tokenizer.vocabulary.save(file)
-        except OSError as error:
-            raise UserError(f"{file}: cannot be written ({error.strerror})") from error
+        tokenizer.vocabulary.save(Path(path).expanduser())
         return len(tokenizer.vocabulary)
 
 

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from selfalign.errors import UserError, shown
 from selfalign.photographs.record import RECORD, identity_from, record_where_there_is_one
+
+if TYPE_CHECKING:
+    from selfalign.photographs.extractor import Extractor
+
+Trained = Mapping[str, Mapping[str, Any] | None]
+"""By model, the record of the extractor of its training features; ``None`` where nothing told it."""
 
 
 def require_trained_on(trained: Mapping[str, Any] | None, model: str, root: Path) -> None:
@@ -41,3 +47,42 @@ def require_trained_on(trained: Mapping[str, Any] | None, model: str, root: Path
             f"another {own.difference(found)})"
         )
     raise UserError(f"features {root}: {told}; features of two are never comparable")
+
+
+def extractor_of(
+    trained: Trained, *, model: str | None = None, detector: str | None = None, device: str | None = None
+) -> Extractor:
+    """What makes the regions of a new photograph, as those of the training data of all models were made.
+
+    Args:
+        trained: at least one model.
+        model: where its vision model is now; ``None`` for where it was.
+        detector: the same of its detector.
+        device: of the computations; a GPU where there is one by default.
+
+    Raises:
+        UserError: if nothing tells the extractor of a model, models have several, or it is not at hand or another one.
+    """
+    from selfalign.photographs.extractor import Extractor  # PyTorch takes seconds
+
+    identities = []
+    for name, record in trained.items():
+        if record is None:
+            raise UserError(
+                f"model {name}: nothing tells the extractor of its training features, as of "
+                "SCAN's files; it takes no photographs. selfalign extract makes features that tell it"
+            )
+        identities.append(identity_from(record, f"model {name}"))
+        identities[0].require_same(identities[-1], "ensemble")
+    return Extractor.of_identity(identities[0], "model", model=model, detector=detector, device=device)
+
+
+def require_trained_with(trained: Trained, extractor: Extractor) -> None:
+    """Refuse photographs whose regions an extractor makes that is not that of all models.
+
+    Raises:
+        UserError: naming the model.
+    """
+    for name, record in trained.items():
+        if record is None or record["digest"] != extractor.identity.digest:
+            raise UserError(f"photographs: the model {name} was trained on features of another extractor")

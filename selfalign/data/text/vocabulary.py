@@ -77,8 +77,18 @@ class Vocabulary:
         return cls(ids, record.get("tokenizer", "nltk_line"))
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_whole(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
+        """Write as JSON, into a folder that is made where it is missing.
+
+        Raises:
+            UserError: if the file is there, or cannot be written.
+        """
+        if path.exists():
+            raise UserError(f"{path}: exists already; remove it, or choose another name")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
