@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from selfalign.data.image_ids import CAPTIONS_PER_IMAGE, are_row_numbers, stays_inside
 from selfalign.data.ownership import captions_of_images
@@ -224,10 +225,11 @@ class Index:
 
 def _answers(part: Embeddings, queries: Embeddings, top: int) -> Hits:
     """Of one part of the gallery."""
-    tile: Any
-    if part.kind == "images":
-        found = embeddings_tile(part, queries)
-        tile = lambda rows, columns: found(columns, rows).mT  # noqa: E731
-    else:
-        tile = embeddings_tile(queries, part)
-    return first_answers(tile, len(queries), len(part), top)
+    if part.kind != "images":
+        return first_answers(embeddings_tile(queries, part), len(queries), len(part), top)
+    found = embeddings_tile(part, queries)
+
+    def by_query(rows: Any, columns: Any) -> Tensor:
+        return found(columns, rows).mT
+
+    return first_answers(by_query, len(queries), len(part), top)
