@@ -27,8 +27,12 @@ def some_regions(images: int, regions: int, dropped: float, device: torch.device
         >>> some_regions(2, 10, 0.2).shape
         torch.Size([2, 8])
     """
-    kept = max(1, math.ceil(regions * (1 - dropped) - 1e-9))
+    kept = _kept(regions, dropped)
     return torch.rand(images, regions, device=device).topk(kept, dim=1).indices.sort(dim=1).values
+
+
+def _kept(regions: int, dropped: float) -> int:
+    return max(1, math.ceil(regions * (1 - dropped) - 1e-9))
 
 
 def some_real_regions(mask: Tensor, dropped: float) -> tuple[Tensor, Tensor]:
@@ -47,7 +51,7 @@ def some_real_regions(mask: Tensor, dropped: float) -> tuple[Tensor, Tensor]:
     """
     regions = mask.shape[1]
     own = (mask.sum(dim=1) * (1 - dropped) - 1e-9).ceil().clamp_min(1)  # (B,)
-    kept = max(1, math.ceil(regions * (1 - dropped) - 1e-9))
+    kept = _kept(regions, dropped)
     real = torch.arange(kept, device=mask.device) < own[:, None]
     draws = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, -1.0)
     places = draws.topk(kept, dim=1).indices.masked_fill(~real, regions)
