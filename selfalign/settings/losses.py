@@ -52,7 +52,7 @@ class InfoNce:
 @RANKING_LOSSES(
     "guided",
     builds="selfalign.losses.guided:GuidedInfoNceLoss",
-    reads=("similarity", "image_ids", "all_caption_tokens", "all_caption_masks"),
+    reads=("similarity", "image_ids", "all_caption_tokens", "all_token_masks"),
 )
 @dataclass(frozen=True)
 class Guided:

@@ -54,6 +54,7 @@ OF_ALL_PAIRS: dict[str, Callable[[Step], Any]] = {
     "all_caption_concepts": lambda step: step.shares.gather(_words(step)),
     "all_caption_masks": lambda step: step.shares.gather(step.captions.mask),
     "all_caption_tokens": lambda step: step.shares.gather(step.batch.captions.tokens),
+    "all_token_masks": lambda step: step.shares.gather(step.batch.captions.mask),  # encoded ones may be augmented
 }
 """Gathered from all processes: a loss of these is that of the whole batch, the same on every process."""
 

@@ -73,3 +73,25 @@ def test_kept_outputs_of_bert_do_not_go_with_changed_words(scan_folder: Path) ->
     }
     with pytest.raises(UserError, match=r"bert\.cache: needs augmentation\.words=0"):
         kept_word_features(config, module, data)
+
+
+def test_margins_by_words_count_the_words_of_the_captions_themselves(scan_folder: Path) -> None:
+    """Deleted words shorten what the towers see, not what the margins compare."""
+    module, data = built(
+        scan_folder, "loss=guided", "augmentation.words=0.9", "backbone.vocabulary.minimum_count=1", backbone="vsrn"
+    )
+    given: list[Any] = []
+    module.losses["ranking"].register_forward_pre_hook(lambda loss, arguments: given.append(arguments))
+    seen: list[Any] = []
+    terms = module.loss_terms
+
+    def losses(batch: Any, images: Any, captions: Any, shares: Any) -> Any:
+        seen.append((batch.captions, captions.mask))
+        return terms(batch, images, captions, shares)
+
+    module.loss_terms = losses  # type: ignore[method-assign]
+    trainer(scan_folder, epochs=1, limit_train_batches=1, limit_val_batches=0).fit(module, data)
+    (_, _, tokens, mask), (captions, encoded) = given[0], seen[0]
+    assert (tokens == captions.tokens).all()
+    assert (mask == captions.mask).all()
+    assert encoded.sum() < mask.sum()
