@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,23 @@ def test_the_layout_is_scans(scenes: Path, split: str) -> None:
     assert (boxes.shape, boxes.dtype) == ((images, REGIONS, 4), np.float32)
     assert ((boxes[..., 2:] > boxes[..., :2]) & (boxes[..., :2] >= 0) & (boxes[..., 2:] <= 128)).all()
     assert len(read_captions(scenes / f"{split}_caps.txt")) == 5 * images
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+@pytest.mark.parametrize(
+    ("right", "down", "place"),
+    [(1, 0, 0), (2, 1, 1), (1, 1, 2), (1, 2, 2), (1, 3, 3), (0, 1, 4), (-1, 2, 5), (-1, 1, 6), (-3, 1, 7)],
+)
+def test_an_edge_that_lies_where_a_direction_begins_is_of_it_on_every_machine(
+    right: int, down: int, place: int, turned: int
+) -> None:
+    row, column = np.mgrid[:32, :32]
+    slope = turned * (down * row + right * column)
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    pixels[:32, :32] = (slope - slope.min())[..., None]
+    edges = features(pixels, np.float32([[4, 4, 28, 28]]))[0, 48:120].reshape(9, 8)
+    np.testing.assert_allclose(edges[:, place], 10 * np.hypot(down, right) / 255, rtol=1e-6)
+    assert np.count_nonzero(edges) == 9
 
 
 def test_features_come_from_the_pixels_alone(scenes: Path) -> None:
@@ -176,4 +194,7 @@ def test_scenes_that_are_there_are_used_and_others_refused(scenes: Path, tmp_pat
         ensure_scenes(scenes, seed=5, **SIZES)
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match="not the scenes asked for"):
+        ensure_scenes(tmp_path / "other", seed=5, **SIZES)
+    (tmp_path / "other" / "scenes.json").write_text(json.dumps({"format": 1, "seed": 5, **SIZES}))
+    with pytest.raises(UserError, match="drawn by another version of selfalign"):
         ensure_scenes(tmp_path / "other", seed=5, **SIZES)

@@ -9,7 +9,11 @@ from selfalign.data.scenes.composition import SIDE, Scene
 REGIONS = 36
 _TIGHT, _LOOSE = 0.06, 0.16  # jitter of a proposal's corners, as a share of the object's side
 _LOOSE_PROPOSALS = 3
-_COLOUR_CELLS, _EDGE_CELLS, _DIRECTIONS = 4, 3, 8
+_COLOUR_CELLS, _EDGE_CELLS = 4, 3
+_STEEP = 1 + 2**0.5
+_BIN_STARTS = ((_STEEP, 1), (1, 1), (1, _STEEP), (0, 1), (-1, _STEEP), (-1, 1), (-_STEEP, 1))
+"""x and y of the directions at 22.5, 45, … 157.5 degrees; the first bin starts at 0."""
+_DIRECTIONS = 1 + len(_BIN_STARTS)
 WIDTH = 3 * _COLOUR_CELLS**2 + _DIRECTIONS * _EDGE_CELLS**2 + 3 + 2
 """F: mean colours, edge directions, colour deviations, and the box's width and height."""
 
@@ -40,7 +44,7 @@ def features(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """
     pixels = picture.astype(np.float64) / 255
     colours = _Windows(pixels)
-    edges = _Windows(_edge_directions(pixels.mean(axis=-1)))
+    edges = _Windows(_edge_directions(picture))
     squares = _Windows(pixels**2)
     whole = colours.means(boxes, 1)
     deviation = np.sqrt((squares.means(boxes, 1) - whole**2).clip(min=0))
@@ -53,11 +57,17 @@ def features(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def _edge_directions(brightness: np.ndarray) -> np.ndarray:
-    """(SIDE, SIDE, 8): gradient magnitude of every pixel, in the bin of its direction modulo 180 degrees."""
-    down, right = np.gradient(brightness)
-    magnitude = np.hypot(down, right)
-    bins = np.floor(np.arctan2(down, right) % np.pi / np.pi * _DIRECTIONS).astype(int) % _DIRECTIONS
+def _edge_directions(picture: np.ndarray) -> np.ndarray:
+    """(SIDE, SIDE, 8): gradient magnitude of every pixel, in the bin of its direction modulo 180 degrees.
+
+    Many gradients lie on a diagonal, which is where one bin ends. By whole numbers they fall into the same bin on every
+    machine; by an arc tangent, whose last bit is a matter of the processor, they would not.
+    """
+    down, right = np.gradient(picture.sum(axis=-1, dtype=np.int64))
+    magnitude = np.sqrt(down**2 + right**2) / (3 * 255)
+    half_turn = np.where((down < 0) | ((down == 0) & (right < 0)), -1, 1)
+    down, right = half_turn * down, half_turn * right
+    bins = sum((x * down >= y * right).astype(int) for x, y in _BIN_STARTS)
     return magnitude[..., None] * (bins[..., None] == np.arange(_DIRECTIONS))
 
 

@@ -20,7 +20,8 @@ from selfalign.data.scenes.grammar import Caption, describe
 from selfalign.data.scenes.regions import REGIONS, WIDTH, features, propose
 from selfalign.errors import UserError
 
-_FORMAT = 1
+_FORMAT = 2
+"""Counted up when the same arguments come to give other files."""
 _CAPTIONS = 5
 _RECORD = "scenes.json"
 _THREADS = min(4, os.cpu_count() or 1)
@@ -52,8 +53,10 @@ def ensure_scenes(
     except (OSError, ValueError):
         found = None
     if found != wanted:
+        older = isinstance(found, dict) and found | {"format": _FORMAT} == wanted
+        fault = "drawn by another version of selfalign" if older else "not the scenes asked for"
         raise UserError(
-            f"data folder {root}: not the scenes asked for (seed {seed}, {train}, {dev}, {test} images); "
+            f"data folder {root}: {fault} (seed {seed}, {train}, {dev}, {test} images); "
             "pass another data.root, or remove the folder"
         )
 
