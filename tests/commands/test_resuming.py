@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,10 +70,15 @@ def digest(folder: Path) -> str:
     return content.hexdigest()
 
 
+@cache
+def typed_config() -> dict[str, Any]:
+    return composed(TYPED)
+
+
 @pytest.fixture(params=["with a checkpoint", "before the first checkpoint"])
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished run of two epochs, or one that was killed at its beginning; going on with it is not done here."""
-    config = composed(TYPED)
+    config = typed_config()
     folder = tmp_path / "run"
     (folder / ".hydra").mkdir(parents=True)
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))

@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ import pytest
 from selfalign.__main__ import COMMANDS
 from selfalign.commands.composing import prepared
 from selfalign.data.scenes import ensure_scenes
-from tests.configs.test_composition import composed
+from tests.configs import test_composition
 
+composed = cache(test_composition.composed)  # pages repeat commands
 ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
 OTHERS = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]

@@ -38,15 +38,11 @@ def start(program: str, *overrides: str, cwd: Path, new_session: bool = False) -
     return processes.start(str(ROOT / program), *overrides, cwd=cwd, new_session=new_session)
 
 
-def succeeded(done: subprocess.CompletedProcess[str]) -> str:
-    """Standard output of what must have ended well."""
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def succeed(program: str, *overrides: str, cwd: Path) -> str:
     """Run a program that must end well; its standard output."""
-    return succeeded(run(program, *overrides, cwd=cwd))
+    done = run(program, *overrides, cwd=cwd)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def series(folder: Path) -> dict[str, tuple[list[int], list[float]]]:
