@@ -21,6 +21,11 @@ CAPTIONS = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for time to pass, or for a process of theirs to end."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """The models of the tests are too small for more, and the authors' outputs were made with one."""
