@@ -43,14 +43,12 @@ def features(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         boxes: (R, 4), x1 y1 x2 y2 in pixels.
     """
     pixels = picture.astype(np.float64) / 255
-    colours = _Windows(pixels)
-    edges = _Windows(_edge_directions(picture))
-    squares = _Windows(pixels**2)
-    whole = colours.means(boxes, 1)
-    deviation = np.sqrt((squares.means(boxes, 1) - whole**2).clip(min=0))
+    means = _Windows(np.concatenate([pixels, pixels**2, _edge_directions(picture)], axis=-1)).means
+    whole = means(boxes, 1, slice(0, 6))
+    deviation = np.sqrt((whole[:, 3:] - whole[:, :3] ** 2).clip(min=0))
     parts = (
-        2 * (colours.means(boxes, _COLOUR_CELLS) - 0.5),
-        10 * edges.means(boxes, _EDGE_CELLS),
+        2 * (means(boxes, _COLOUR_CELLS, slice(0, 3)) - 0.5),
+        10 * means(boxes, _EDGE_CELLS, slice(6, None)),
         4 * deviation,
         2 * (boxes[:, 2:] - boxes[:, :2]) / SIDE,
     )
@@ -81,13 +79,14 @@ class _Windows:
         for column in range(1, SIDE):
             sums[:, column + 1] += sums[:, column]
 
-    def means(self, boxes: np.ndarray, cells: int) -> np.ndarray:
-        """(R, cells² · C) means over a grid of ``cells`` × ``cells`` windows in each box."""
+    def means(self, boxes: np.ndarray, cells: int, channels: slice) -> np.ndarray:
+        """(R, cells² · C) means of C channels over a grid of ``cells`` × ``cells`` windows in each box."""
         steps = np.linspace(0, 1, cells + 1)
         edges_x = (boxes[:, :1] + steps * (boxes[:, 2:3] - boxes[:, :1])).round().astype(int)  # (R, cells + 1)
         edges_y = (boxes[:, 1:2] + steps * (boxes[:, 3:4] - boxes[:, 1:2])).round().astype(int)
         x1, x2 = edges_x[:, None, :-1], edges_x[:, None, 1:]
         y1, y2 = edges_y[:, :-1, None], edges_y[:, 1:, None]
-        total = self._sums[y2, x2] - self._sums[y1, x2] - self._sums[y2, x1] + self._sums[y1, x1]
+        sums = self._sums[..., channels]
+        total = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
         area = ((y2 - y1) * (x2 - x1)).clip(min=1)[..., None]
         return (total / area).reshape(len(boxes), -1)

@@ -160,7 +160,7 @@ def _draw(root: Path, split: str, seed: int, image: int) -> _Drawn:
     picture = draw(scene, random)
     boxes = propose(scene, random)
     name = f"images/{split}_{image:05}.png"
-    picture.save(root / name)
+    picture.save(root / name, compress_level=1)  # the grain leaves little to compress
     captions = [describe(scene, random) for _ in range(_CAPTIONS)]
     return _Drawn(boxes, features(np.asarray(picture), boxes), captions, name)
 
