@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     figure, goal = _GOALS[options.data]
     say(f"until {figure.removeprefix('val/')} {goal:g} on the test split of {options.data}, seeds {options.seeds}")
-    say(f"{'':20}{'minutes':>22}{'processor minutes':>22}{'best figure':>22}{'memory':>12}")
+    say(f"{'':20}{'minutes':>22}{'processor minutes':>22}{'best figure':>25}{'memory':>12}")
     with tempfile.TemporaryDirectory() as cache:
         for name in options.models or _MODELS[options.data]:
             settings = _settings(name, options, cache)
@@ -155,7 +155,7 @@ def _line(name: str, found: list[Found]) -> str:
     minutes = _spread(reached) if len(reached) == len(found) else f"reached by {len(reached)} of {len(found)}"
     processor, best = _spread([one.processor_minutes for one in found]), _spread([one.best for one in found])
     memory = max(one.memory for one in found) / 2**20
-    return f"{name:20}{minutes:>22}{processor:>22}{best:>22}{memory:8,.0f} MiB"
+    return f"{name:20}{minutes:>22}{processor:>22}{best:>25}{memory:8,.0f} MiB"
 
 
 def _spread(values: list[float]) -> str:

@@ -185,7 +185,11 @@ def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
         told = telling
         if len(telling) > _TOLD:
             told = _telling([other for name, other in rows if name == base])
-        words = [f"{short_key(key, telling)}={short_value(_untold(keys, key))}" for key in told if _untold(keys, key)]
+        words = [
+            f"{short_key(key, telling)}={short_value(_untold(keys, key))}"
+            for key in told
+            if _untold(keys, key) and (key in keys or not _of_one_choice(key, [other for _, other in rows]))
+        ]
         further = len(telling) - len(told)
         names.append(" ".join([base, *words, *([f"(+{further} settings)"] if further else [])]))
     return names
@@ -194,7 +198,17 @@ def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
 def _telling(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """The keys in which some differ, but for those that short names tell."""
     every = dict.fromkeys(key for keys in settings for key in keys if not is_in_name(key))
-    return [key for key in every if len({_untold(keys, key) for keys in settings}) > 1]
+    return [
+        key
+        for key in every
+        if len({_untold(keys, key) for keys in settings if key in keys or not _of_one_choice(key, settings)}) > 1
+    ]
+
+
+def _of_one_choice(key: str, settings: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a key is of something that not all have chosen, as a margin of one ranking loss."""
+    name = f"{key.rpartition('.')[0]}.name"
+    return len({keys.get(name) for keys in settings}) > 1
 
 
 def _untold(keys: Mapping[str, str], key: str) -> str:

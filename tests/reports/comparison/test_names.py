@@ -51,3 +51,20 @@ def test_what_else_differs_is_never_hidden_behind_a_short_name(tmp_path: Path) -
     assert "another seed may give another sign" in shown
     assert "each setting has 1 seed" in shown
     assert shown.count(" over images only, p ") == 4
+
+
+def test_settings_of_a_choice_that_others_have_not_made_are_told_only_where_they_differ(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / "a", "loss=infonce", seed=1),
+        write_run(tmp_path / "b", "loss=guided", seed=1, signal=0.7),
+        write_run(tmp_path / "c", "loss=guided", "loss.ranking.margin=0.4", seed=1, signal=0.8),
+    ]
+    assert [summary.setting.name for summary in compare(read_runs(runs[:2]), draws=1000).summaries] == [
+        "camera infonce",
+        "camera guided",
+    ]
+    assert [summary.setting.name for summary in compare(read_runs(runs), draws=1000).summaries] == [
+        "camera infonce",
+        "camera guided ranking.margin=0.2",
+        "camera guided ranking.margin=0.4",
+    ]
