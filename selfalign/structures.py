@@ -11,11 +11,14 @@ Shape glossary, used in every docstring and shape comment of the package:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+
+_ON_HOST = {"on_host": True}
+"""Of a field whose tensor stays on the host when its record moves."""
 
 
 class TensorRecord:
@@ -27,25 +30,39 @@ class TensorRecord:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The same record with ``function`` applied to every tensor in it."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return type(self)(
-            **{
-                name: function(value)
-                if isinstance(value, Tensor)
-                else value.map(function)
-                if isinstance(value, TensorRecord)
-                else value
-                for name, value in values.items()
-            }
-        )
+        return self._mapped(function, function)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """``torch.Tensor.to`` of every tensor (Lightning moves batches with it)."""
-        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+        """``torch.Tensor.to`` of every tensor but those that stay on the host (Lightning moves batches with it)."""
+        return self._mapped(lambda tensor: tensor.to(*args, **kwargs), lambda tensor: tensor)
 
     def pin_memory(self) -> Self:
         """``torch.Tensor.pin_memory`` of every tensor (torch's DataLoader calls it)."""
         return self.map(Tensor.pin_memory)
+
+    def _mapped(self, function: Callable[[Tensor], Tensor], on_host: Callable[[Tensor], Tensor]) -> Self:
+        values: dict[str, Any] = {}
+        for one in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, one.name)
+            if isinstance(value, Tensor):
+                value = on_host(value) if "on_host" in one.metadata else function(value)
+            elif isinstance(value, TensorRecord):
+                value = value._mapped(function, on_host)
+            values[one.name] = value
+        return type(self)(**values)
+
+
+def _on_host(counts: Tensor | None, own: Callable[[], Tensor], device: torch.device) -> Tensor:
+    """``counts`` of a batch on ``device``, or where they are not given its ``own``, for which a GPU is waited for once.
+
+    Raises:
+        ValueError: if a batch was changed and its counts were not; looked for where that is free, on the CPU.
+    """
+    if counts is None:
+        return own().cpu()
+    if device.type == "cpu" and (real := own()) is not counts and real.tolist() != counts.tolist():
+        raise ValueError(f"counts: expected {real.tolist()}, as the batch has, got {counts.tolist()}")
+    return counts
 
 
 @dataclass(eq=False)
@@ -59,12 +76,19 @@ class ImageBatch(TensorRecord):
         ids: (B,) int64, row of the image in its split.
         mask: (B, R) bool, true at real regions, which come first in each image; ``None`` where all images of the split
             have R. Padding is zeros.
+        counts: (B,) int64, how many are real, on the host wherever the batch is, which then asks no GPU for them;
+            made of ``mask`` where they are not given, ``None`` without one.
     """
 
     regions: Tensor
     positions: Tensor | None
     ids: Tensor
     mask: Tensor | None = None
+    counts: Tensor | None = field(default=None, metadata=_ON_HOST)
+
+    def __post_init__(self) -> None:
+        mask = self.mask
+        self.counts = None if mask is None else _on_host(self.counts, lambda: mask.sum(dim=1), mask.device)
 
 
 @dataclass(eq=False)
@@ -77,6 +101,7 @@ class CaptionBatch(TensorRecord):
         ids: (B,) int64, line of the caption in its split.
         image_ids: (B,) int64, row of the image that it describes.
         words: (B, W, width of BERT) float16, BERT's outputs where they were computed before; ``None`` otherwise.
+        counts: the lengths on the host, wherever the batch is; made of ``lengths`` where they are not given.
     """
 
     tokens: Tensor
@@ -84,6 +109,10 @@ class CaptionBatch(TensorRecord):
     ids: Tensor
     image_ids: Tensor
     words: Tensor | None = None
+    counts: Tensor = field(default=None, metadata=_ON_HOST)  # type: ignore[assignment]  # never None once it is made
+
+    def __post_init__(self) -> None:
+        self.counts = _on_host(self.counts, lambda: self.lengths, self.lengths.device)
 
     @property
     def mask(self) -> Tensor:
@@ -183,6 +212,7 @@ class ImageEncoding(TensorRecord):
         region_weights: (B, R, V), CAMERA's scores ``S`` before the softmax over regions; ``None`` for VSRN.
         graph: (B, R, D), VSRN's ``norm_R`` of the graph output, which its captioner reads; ``None`` for CAMERA.
         mask: (B, R) bool, true at real regions; ``None`` when all are. Padding is zeros in all of these.
+        counts: (B,) int64 on the host, how many are real; ``None`` when all are, or when only ``mask`` tells.
     """
 
     embedding: ImageEmbedding
@@ -191,6 +221,7 @@ class ImageEncoding(TensorRecord):
     region_weights: Tensor | None = None
     graph: Tensor | None = None
     mask: Tensor | None = None
+    counts: Tensor | None = field(default=None, metadata=_ON_HOST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,12 +234,14 @@ class CaptionEncoding(TensorRecord):
             words never have the width of regions.
         mask: (B, W) bool, true at real tokens.
         context: output of the context head, or ``None`` without one.
+        counts: (B,) int64 on the host, real tokens of each caption; ``None`` when only ``mask`` tells.
     """
 
     embedding: CaptionEmbedding
     concepts: Tensor | None
     mask: Tensor
     context: ContextEncoding | None = None
+    counts: Tensor | None = field(default=None, metadata=_ON_HOST)
 
 
 @dataclass(frozen=True, eq=False)

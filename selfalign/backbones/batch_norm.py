@@ -39,7 +39,7 @@ class BatchNorm(nn.BatchNorm1d):
     def _together(self, rows: Tensor, processes: Processes) -> Tensor:
         with torch.autocast(rows.device.type, enabled=False):
             values = rows.to(self.weight.dtype)  # (K, D)
-            count = processes.sum(torch.tensor(float(len(values)), dtype=values.dtype, device=values.device))
+            count = processes.sum(values.new_full((), float(len(values))))
             mean = processes.sum(values.sum(dim=0)) / count
             centred = values - mean
             variance = processes.sum(centred.square().sum(dim=0)) / count

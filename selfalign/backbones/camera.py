@@ -16,10 +16,10 @@ from selfalign.backbones.initialisation import xavier_linear
 from selfalign.backbones.pooling.base import Pooling
 from selfalign.backbones.pooling.mean import MeanPooling
 from selfalign.backbones.text_encoders import (
+    attention_mask,
     compute_again,
     embedding_width,
     encoded_words,
-    neighbours,
     require_encoder_options,
 )
 from selfalign.backbones.view_summary import ViewSummary
@@ -84,7 +84,7 @@ class CameraImageTower(nn.Module):
     def forward(self, batch: ImageBatch) -> ImageEncoding:
         if batch.positions is None:
             raise ValueError("positions: expected (B, R, 6) box positions for CAMERA, got None")
-        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        rows = RealRows(batch.regions.shape[:2], batch.mask, batch.counts)
         raw = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
         regions = normalize_along(rows.put(self.project(raw)), self.norm_axis)  # (B, R, D)
         positions = torch.sigmoid(self.position(batch.positions))  # (B, R, D)
@@ -97,6 +97,7 @@ class CameraImageTower(nn.Module):
             context=context,
             region_weights=scores,
             mask=batch.mask,
+            counts=batch.counts,
         )
 
     def _views(self, attended: Tensor, rows: RealRows) -> tuple[Tensor, Tensor | None]:
@@ -206,21 +207,20 @@ class CameraTextTower(nn.Module):
             return batch.words.to(self.project.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
             if not only_real or batch.tokens.device.type != "cpu":
-                return self._encoded(batch.tokens, batch.mask)
-            order = batch.lengths.argsort(stable=True)
+                return self._encoded(batch.tokens, batch.mask, batch.counts)
+            order = batch.counts.argsort(stable=True)
             parts = [self._shortened(batch, part) for part in order.split(_CAPTIONS_AT_ONCE)]
             return torch.cat(parts)[order.argsort()]
 
     def _shortened(self, batch: CaptionBatch, part: Tensor) -> Tensor:
         """Words of the captions ``part`` alone, run at the length of their longest and padded again."""
-        width = int(batch.lengths[part].max())
-        encoded = self._encoded(batch.tokens[part, :width], batch.mask[part, :width])
+        counts = batch.counts[part]
+        width = max(counts.tolist())
+        encoded = self._encoded(batch.tokens[part, :width], batch.mask[part, :width], counts)
         return nn.functional.pad(encoded, (0, 0, 0, batch.tokens.shape[1] - width))
 
-    def _encoded(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        seen = mask.long()
-        if self.window is not None:
-            seen = neighbours(mask, self.window, self.project.weight.dtype)
+    def _encoded(self, tokens: Tensor, mask: Tensor, counts: Tensor) -> Tensor:
+        seen = attention_mask(self.bert, mask, counts, self.window)
         return encoded_words(self.bert, tokens, seen, self.concept_layer)
 
     def _concepts(self, tokens: Tensor, encoded: Tensor, words: Tensor, rows: RealRows) -> Tensor:
@@ -239,7 +239,7 @@ class CameraTextTower(nn.Module):
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means, statistics and attention see the words in ``countable`` (B, W), ``None`` for all."""
-        rows = RealRows(batch.tokens.shape, countable)
+        rows = RealRows(batch.tokens.shape, countable, batch.counts)
         encoded = rows.take(self.words(batch, only_real=countable is not None))  # (K, E), or (K, 2·E)
         last, of_concepts = (
             encoded.split(self.project.in_features, dim=-1) if self.concept_layer is not None else (encoded, encoded)
@@ -258,6 +258,7 @@ class CameraTextTower(nn.Module):
             concepts=l2_normalize(self._concepts(batch.tokens, of_concepts, words, rows), dim=-1),
             mask=batch.mask,
             context=context,
+            counts=batch.counts,
         )
 
 

@@ -55,4 +55,4 @@ def _shared_out(affinity: Tensor, rows: RealRows) -> Tensor:
     """(B, R, R) affinities over each image's number of regions, none with its padding."""
     if rows.mask is None:
         return affinity / rows.shape[1]
-    return (affinity * rows.mask[:, None]) / rows.counts[:, None, None]
+    return (affinity * rows.mask[:, None]) / rows.counts(affinity.device)[:, None, None]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, TwoTower
 from selfalign.backbones.initialisation import xavier_linear
-from selfalign.backbones.text_encoders import encoded_words, require_encoder_options
+from selfalign.backbones.text_encoders import attention_mask, encoded_words, require_encoder_options
 from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.structures import (
@@ -38,13 +38,14 @@ class LinearImageTower(nn.Module):
         self.project = xavier_linear(region_width, width)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
-        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        rows = RealRows(batch.regions.shape[:2], batch.mask, batch.counts)
         regions = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
         vector = self.project(rows.mean(regions))  # the map of the mean is the mean of the maps
         return ImageEncoding(
             embedding=ImageEmbedding(l2_normalize(vector, dim=-1)[:, None], None),
             concepts=l2_normalize(rows.put(self.project(regions)), dim=-1),  # (B, R, D)
             mask=batch.mask,
+            counts=batch.counts,
         )
 
 
@@ -63,7 +64,7 @@ class BagOfWordsTower(nn.Module):
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; the mean counts the words in ``countable`` (B, W), ``None`` for all."""
-        rows = RealRows(batch.tokens.shape, countable)
+        rows = RealRows(batch.tokens.shape, countable, batch.counts)
         return _encoding(self.embedding(batch.tokens), batch, rows)
 
 
@@ -100,14 +101,15 @@ class BertWordsTower(nn.Module):
         if batch.words is not None:
             return batch.words.to(self.project.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.bert_frozen):
-            return encoded_words(self.bert, batch.tokens, batch.mask.long(), self.concept_layer)
+            seen = attention_mask(self.bert, batch.mask, batch.counts)
+            return encoded_words(self.bert, batch.tokens, seen, self.concept_layer)
 
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; the mean counts the words in ``countable`` (B, W), ``None`` for all."""
         parts = self.words(batch).split(self.project.in_features, dim=-1)
         words = self.project(parts[0])
         concepts = words if self.concept_layer is None else self.project(parts[1])
-        return _encoding(words, batch, RealRows(batch.tokens.shape, countable), concepts)
+        return _encoding(words, batch, RealRows(batch.tokens.shape, countable, batch.counts), concepts)
 
 
 def _encoding(words: Tensor, batch: CaptionBatch, rows: RealRows, concepts: Tensor | None = None) -> CaptionEncoding:
@@ -116,6 +118,7 @@ def _encoding(words: Tensor, batch: CaptionBatch, rows: RealRows, concepts: Tens
         embedding=CaptionEmbedding(l2_normalize(rows.mean(rows.take(words)), dim=-1), None),
         concepts=l2_normalize(words if concepts is None else concepts, dim=-1),
         mask=batch.mask,
+        counts=batch.counts,
     )
 
 

@@ -127,13 +127,15 @@ def compute_again(encoder: PreTrainedModel) -> None:
     getattr(encoder, "activation_checkpointing_enable", encoder.gradient_checkpointing_enable)()  # the newer name
 
 
-def encoded_words(encoder: PreTrainedModel, tokens: Tensor, attention: Tensor, layer: int | None = None) -> Tensor:
+def encoded_words(
+    encoder: PreTrainedModel, tokens: Tensor, attention: Tensor | None, layer: int | None = None
+) -> Tensor:
     """(B, W, E) words of the last layer, or (B, W, 2·E) with those of another layer behind them.
 
     Args:
         encoder: a text encoder.
         tokens: (B, W) ids.
-        attention: (B, W) 1 for real words, or (B, 1, W, W) to add to the attention's scores.
+        attention: (B, W) 1 for real words, or (B, 1, W, W) to add to the attention's scores; ``None``: all see all.
         layer: the other one: 0 before any layer, L after the last, whose words are those of the output.
     """
     if layer is None:
@@ -150,6 +152,27 @@ def embedding_width(bert: PreTrainedModel) -> int:
     weight = bert.get_input_embeddings().weight
     assert isinstance(weight, Tensor)
     return weight.shape[1]
+
+
+def attention_mask(encoder: PreTrainedModel, mask: Tensor, counts: Tensor, window: int | None = None) -> Tensor | None:
+    """What words see, as :func:`encoded_words` takes it: all real ones, or near ones where there is a window.
+
+    Of (B, W) ones and zeros transformers asks whether all are ones, for which the host waits where they are on a GPU.
+    Encoders that limit by themselves what a word sees get no other: CLIP's, ModernBERT, and what is not listed above.
+
+    Args:
+        encoder: a text encoder.
+        mask: (B, W) bool, real words.
+        counts: (B,) of them, on the host.
+        window: how many neighbours on each side a word sees.
+    """
+    config, width = encoder.config, mask.shape[1]
+    limits = not architecture(config.model_type).windows or getattr(config, "local_attention", None) is not None
+    if window is None and limits:
+        return mask.long()
+    if window is None and min(counts.tolist()) == width:
+        return None
+    return neighbours(mask, width if window is None else window, encoder.dtype)
 
 
 def neighbours(mask: Tensor, window: int, kind: torch.dtype) -> Tensor:

@@ -73,7 +73,7 @@ class VsrnImageTower(nn.Module):
                 bias.requires_grad_(False)
 
     def forward(self, batch: ImageBatch) -> ImageEncoding:
-        rows = RealRows(batch.regions.shape[:2], batch.mask)
+        rows = RealRows(batch.regions.shape[:2], batch.mask, batch.counts)
         raw = rows.take(batch.regions.to(self.project.weight.dtype))  # (K, F)
         regions = rows.put(self.project(raw))  # (B, R, D)
         if self.region_norm:
@@ -90,12 +90,13 @@ class VsrnImageTower(nn.Module):
             context=context,
             graph=graph,
             mask=batch.mask,
+            counts=batch.counts,
         )
 
     def _summary(self, graph: Tensor, rows: RealRows) -> Tensor:
         """(B, D): the pooled regions, or the GRU's last hidden state."""
         if self.rnn is not None:
-            return self.rnn(packed(graph, rows.mask))[1][0]
+            return self.rnn(rows.packed(graph))[1][0]
         if self.pooling is None:
             raise ValueError("pooling: expected one where there is no GRU over regions")
         return self.pooling(rows.take(graph), rows)
@@ -147,19 +148,15 @@ class VsrnTextTower(nn.Module):
     def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
         """Encode captions; means and statistics see the words in ``countable`` (B, W), ``None`` for all."""
         tokens = batch.tokens
-        places = nn.utils.rnn.pack_padded_sequence(
-            torch.arange(tokens.numel(), device=tokens.device).view_as(tokens),
-            batch.lengths.cpu(),
-            batch_first=True,
-            enforce_sorted=False,
-        )  # of the K real words among B·W, in the order in which a packed GRU takes them
+        # Places of the K real words among B·W, in the order in which a packed GRU takes them.
+        places = packed(torch.arange(tokens.numel(), device=tokens.device).view_as(tokens), batch.counts)
 
         def padded(rows: Tensor) -> Tensor:
             """(K, D) → (B, W, D), zeros at padding."""
             filled = torch.index_copy(rows.new_zeros(tokens.numel(), rows.shape[1]), 0, places.data, rows)
             return filled.view(*tokens.shape, -1)
 
-        rows = RealRows(tokens.shape, countable)
+        rows = RealRows(tokens.shape, countable, batch.counts)
         vectors = self.embedding(tokens.flatten()[places.data])  # (K, E)
         words = vectors if self.project is None else self.project(vectors)
         states = padded(self.rnn(places._replace(data=words))[0].data)
@@ -170,9 +167,10 @@ class VsrnTextTower(nn.Module):
         context = self.context(rows.take(states), rows) if self.context is not None else None
         return CaptionEncoding(
             embedding=CaptionEmbedding(l2_normalize(vector, dim=-1), caption_context(context, fused_first=True)),
-            concepts=self._concepts(padded(vectors), padded(words), RealRows(tokens.shape, batch.mask)),
+            concepts=self._concepts(padded(vectors), padded(words), RealRows(tokens.shape, batch.mask, batch.counts)),
             mask=batch.mask,
             context=context,
+            counts=batch.counts,
         )
 
     def _concepts(self, vectors: Tensor, words: Tensor, rows: RealRows) -> Tensor | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from selfalign.functional.sending import sent
 
 
 def real_rows(values: Tensor, mask: Tensor) -> Tensor:
@@ -26,11 +28,19 @@ def inner_words(mask: Tensor) -> Tensor:
     return inside
 
 
-def packed(values: Tensor, mask: Tensor | None) -> Tensor | PackedSequence:
-    """(B, n, D) ``values`` for a recurrent network, which is not to see those after the ones in (B, n) ``mask``."""
-    if mask is None:
-        return values
-    return nn.utils.rnn.pack_padded_sequence(values, mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False)
+def packed(values: Tensor, counts: Tensor) -> PackedSequence:
+    """(B, n, …) ``values`` for a recurrent network, which is to see the first ones of each sample only.
+
+    As ``pack_padded_sequence`` of samples in any order, which waits for a GPU to send it that order.
+
+    Args:
+        values: (B, n, …).
+        counts: (B,) int64 on the host, how many of each sample, at least 1.
+    """
+    lengths, order = counts.sort(descending=True)
+    order = sent(order, values.device)
+    data, batch_sizes, _, _ = pack_padded_sequence(values.index_select(0, order), lengths, batch_first=True)
+    return PackedSequence(data, batch_sizes, order)
 
 
 def among_real(similarity: Tensor, mask: Tensor | None) -> Tensor:
@@ -46,15 +56,18 @@ class RealRows:
     Args:
         shape: (B, n).
         mask: (B, n) bool, rows that count; ``None`` for all.
+        counts: (B,) int64 on the host, how many of each sample the mask has. Without them K is asked of the mask, for
+            which the host waits where that is on a GPU.
     """
 
-    def __init__(self, shape: torch.Size, mask: Tensor | None) -> None:
+    def __init__(self, shape: torch.Size, mask: Tensor | None, counts: Tensor | None = None) -> None:
         self.shape = shape
         self.mask = mask
-        self._places = None if mask is None else mask.flatten().nonzero()[:, 0]
+        self._counts = counts
+        self._places = None if mask is None else _places(mask.flatten(), counts)
 
     def take(self, values: Tensor) -> Tensor:
-        """(K, D) of (B, n, D) ``values``."""
+        """(K, D) of (B, n, D) ``values``, or (K,) of (B, n)."""
         flat = values.flatten(0, 1)
         return flat if self._places is None else flat.index_select(0, self._places)
 
@@ -65,15 +78,35 @@ class RealRows:
             rows = torch.index_copy(empty, 0, self._places, rows)
         return rows.view(*self.shape, -1)
 
-    @property
-    def counts(self) -> Tensor:
+    def samples(self, device: torch.device) -> Tensor:
+        """(K,) int64: the sample of each row."""
+        places = torch.arange(self.shape.numel(), device=device) if self._places is None else self._places
+        return places // self.shape[1]
+
+    def counts(self, device: torch.device) -> Tensor:
         """(B,) int64: how many rows of each sample count."""
         if self.mask is None:
-            return torch.full(self.shape[:1], self.shape[1])
+            return torch.full(self.shape[:1], self.shape[1], device=device)
         return self.mask.sum(dim=1)
+
+    def packed(self, values: Tensor) -> Tensor | PackedSequence:
+        """(B, n, D) ``values`` for a recurrent network; of rows that are each sample's first ones."""
+        if self.mask is None:
+            return values
+        return packed(values, self.mask.sum(dim=1).cpu() if self._counts is None else self._counts)
 
     def mean(self, rows: Tensor) -> Tensor:
         """(B, D) mean over each sample's own of the (K, D) ``rows``."""
         if self.mask is None:
             return self.put(rows).mean(dim=1)
         return self.put(rows).sum(dim=1) / self.mask.sum(dim=1, keepdim=True).to(rows.dtype)
+
+
+def _places(mask: Tensor, counts: Tensor | None) -> Tensor:
+    """(K,) int64: where a flat ``mask`` is true, in order."""
+    if counts is None:
+        return mask.nonzero()[:, 0]
+    # The k-th place is the first one by which k were true. ``nonzero`` has to tell the host how many it found;
+    # ``nonzero_static`` has not, but not every torch that we allow has it on a GPU.
+    wanted = torch.arange(1, sum(counts.tolist()) + 1, device=mask.device)
+    return torch.searchsorted(mask.cumsum(dim=0), wanted)

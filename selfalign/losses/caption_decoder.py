@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.functional.masking import packed, real_rows
+from selfalign.functional.masking import RealRows
 
 
 class RegionCaptioner(nn.Module):
@@ -34,7 +34,15 @@ class RegionCaptioner(nn.Module):
         self.dropout = nn.Dropout(dropout)
         nn.init.xavier_normal_(self.output.weight)
 
-    def logits(self, graph: Tensor, words: Tensor, counted: Tensor, mask: Tensor | None = None) -> Tensor:
+    def logits(
+        self,
+        graph: Tensor,
+        words: Tensor,
+        counted: Tensor,
+        mask: Tensor | None = None,
+        counts: Tensor | None = None,
+        region_counts: Tensor | None = None,
+    ) -> Tensor:
         """Scores of the next word after the given ones, where they are wanted.
 
         Args:
@@ -42,11 +50,13 @@ class RegionCaptioner(nn.Module):
             words: (B, T) token ids, the first one ``<start>``.
             counted: (B, T) bool, words whose successor is wanted; the vocabulary is wide and padding is long.
             mask: (B, R) bool, real regions; ``None`` for all.
+            counts, region_counts: (B,) of ``counted`` and of ``mask``, on the host, see :class:`RealRows`.
 
         Returns:
             (K, vocabulary) logits at the K counted words, in order.
         """
-        states, last = self.region_rnn(packed(self.dropout(self.project(graph)), mask))
+        real = RealRows(graph.shape[:2], mask, region_counts)
+        states, last = self.region_rnn(real.packed(self.dropout(self.project(graph))))
         regions = states  # (B, R, H)
         if mask is not None:
             regions = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])[0]
@@ -60,4 +70,4 @@ class RegionCaptioner(nn.Module):
             context = (torch.softmax(energy, dim=1) * regions).sum(dim=1)  # (B, H)
             hidden = self.word_rnn(self.dropout(torch.cat([word, context], dim=-1)), hidden)
             found.append(hidden)
-        return self.output(real_rows(torch.stack(found, dim=1), counted))
+        return self.output(RealRows(counted.shape, counted, counts).take(torch.stack(found, dim=1)))

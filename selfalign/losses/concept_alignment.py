@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.functional.masking import RealRows, among_real, real_rows
+from selfalign.functional.masking import RealRows, among_real
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.sinkhorn import sinkhorn
 from selfalign.processes.exchange import ALONE, Processes
@@ -18,6 +18,7 @@ def concept_alignment(
     assignments: Tensor,
     prototypes: Tensor,
     region_mask: Tensor | None = None,
+    counts: Tensor | None = None,
     *,
     temperature: float = 0.1,
 ) -> Tensor:
@@ -32,6 +33,7 @@ def concept_alignment(
         assignments: (B, R, P), the teacher's, rows summing to 1.
         prototypes: (P, D), unit rows.
         region_mask: (B, R) bool, real regions; ``None`` for all.
+        counts: (B,) real words of each caption, on the host, see :class:`RealRows`.
         temperature: of the student, 0.1 as published.
 
     Returns:
@@ -45,13 +47,14 @@ def concept_alignment(
         True
     """
     with torch.autocast(words.device.type, enabled=False):
+        rows = RealRows(mask.shape, mask, counts)
         words, prototypes = words.to(assignments.dtype), prototypes.to(assignments.dtype)
         with torch.no_grad():
             chosen = among_real(words @ regions.to(words.dtype).mT, region_mask).argmax(dim=-1)  # (B, W)
-            pair, _ = mask.nonzero(as_tuple=True)  # (K,) of the K real words
-            target = assignments[pair, chosen[mask]]  # (K, P)
+            pair = rows.samples(mask.device)  # (K,) of the K real words
+            target = assignments[pair, rows.take(chosen)]  # (K, P)
             share = 1 / (mask.sum(dim=1)[pair] * len(mask)).to(words.dtype)  # (K,)
-        student = torch.log_softmax(real_rows(words, mask) @ (prototypes / temperature).mT, dim=-1)  # (K, P)
+        student = torch.log_softmax(rows.take(words) @ (prototypes / temperature).mT, dim=-1)  # (K, P)
         return -((target * student).sum(dim=-1) * share).sum()
 
 
@@ -91,13 +94,19 @@ class ConceptAlignmentLoss(nn.Module):
         self.iterations = iterations
 
     @torch.no_grad()
-    def assign(self, regions: Tensor, processes: Processes = ALONE, mask: Tensor | None = None) -> Tensor:
+    def assign(
+        self,
+        regions: Tensor,
+        processes: Processes = ALONE,
+        mask: Tensor | None = None,
+        counts: Tensor | None = None,
+    ) -> Tensor:
         """(B, R, P): the teacher's assignments of (B, R, D) regions, made with those of all processes at once.
 
-        Regions outside (B, R) ``mask`` take no part, and their assignments are zeros.
+        Regions outside (B, R) ``mask`` take no part, and their assignments are zeros. ``counts``: of it, on the host.
         """
         with torch.autocast(regions.device.type, enabled=False):
-            rows = RealRows(regions.shape[:2], mask)
+            rows = RealRows(regions.shape[:2], mask, counts)
             scores = rows.take(regions.to(self.prototypes.dtype)) @ self.prototypes.mT  # (K, P)
             assignments = sinkhorn(
                 scores, temperature=self.teacher_temperature, iterations=self.iterations, processes=processes
@@ -111,16 +120,26 @@ class ConceptAlignmentLoss(nn.Module):
         mask: Tensor,
         processes: Processes = ALONE,
         region_mask: Tensor | None = None,
+        counts: Tensor | None = None,
+        region_counts: Tensor | None = None,
     ) -> Tensor:
         """Loss of B pairs: ``regions`` (B, R, D) and ``words`` (B, W, D) of unit length, ``mask`` (B, W).
 
-        Regions outside (B, R) ``region_mask``, if there is one, are none.
+        Regions outside (B, R) ``region_mask``, if there is one, are none. ``counts`` and ``region_counts`` (B,) are
+        those of the masks, on the host, see :class:`RealRows`.
 
         With several ``processes`` it is the mean over this one's pairs; the assignments see the regions of all.
         """
         with torch.no_grad():
             self.prototypes.copy_(l2_normalize(self.prototypes, dim=-1))
-        assignments = self.assign(regions, processes, region_mask)
+        assignments = self.assign(regions, processes, region_mask, region_counts)
         return concept_alignment(
-            words, mask, regions, assignments, self.prototypes, region_mask, temperature=self.student_temperature
+            words,
+            mask,
+            regions,
+            assignments,
+            self.prototypes,
+            region_mask,
+            counts,
+            temperature=self.student_temperature,
         )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from selfalign.functional.masking import inner_words, real_rows
+from selfalign.functional.masking import RealRows, inner_words
 from selfalign.functional.precision import at_least_single
 from selfalign.processes.exchange import Processes, Shares
 
@@ -52,7 +52,7 @@ def word_contrast(
     """
     row = own[captions]  # (K,)
     same = image_ids[row][:, None] == image_ids[None, :]  # (K, N)
-    right = torch.nn.functional.one_hot(row, len(image_ids)).bool()
+    right = row[:, None] == torch.arange(len(image_ids), device=row.device)
     logits = (scores / temperature).masked_fill(same & ~right, -torch.inf)
     terms = torch.logsumexp(logits, dim=1) - logits.gather(1, row[:, None])[:, 0]  # (K,)
     counts = torch.zeros_like(own).index_add(0, captions, torch.ones_like(captions))
@@ -82,6 +82,7 @@ def word_region_contrast(
     image_ids: Tensor,
     shares: Shares,
     region_mask: Tensor | None = None,
+    counts: Tensor | None = None,
     *,
     attention_temperature: float = 0.1,
     temperature: float = 0.1,
@@ -99,6 +100,7 @@ def word_region_contrast(
         image_ids: (B,).
         shares: how the pairs of the batch are shared out; each process scores its own words with all images.
         region_mask: (B, R) bool, real regions; ``None`` for all.
+        counts: (B,) words of each caption that count, on the host, see :class:`RealRows`.
         attention_temperature: of a word's attention over the regions of an image.
         temperature: τ of both contrasts.
         image_share: share of the image → caption direction in the loss, 0 to 1.
@@ -110,18 +112,19 @@ def word_region_contrast(
     start = sum(shares.rows[: processes.rank])
     own = torch.arange(start, start + len(words), device=words.device)
     ids = shares.gather(image_ids)
-    caption, _ = mask.nonzero(as_tuple=True)  # (K,)
+    rows = RealRows(mask.shape, mask, counts)
+    caption = rows.samples(mask.device)  # (K,)
     real = None if region_mask is None else shares.gather(region_mask)
     every_region = shares.gather_parts(regions)
-    scores = word_scores(real_rows(words, mask), every_region, real, temperature=attention_temperature)
+    scores = word_scores(rows.take(words), every_region, real, temperature=attention_temperature)
     with torch.autocast(words.device.type, enabled=False):
         by_word = word_contrast(scores, caption, own, ids, every, temperature=temperature) * processes.size
         if image_share == 0:
             return by_word
-        counts = mask.sum(dim=1)  # (B,)
+        held = mask.sum(dim=1)  # (B,)
         summed = torch.zeros(len(words), every, dtype=scores.dtype, device=scores.device)
-        means = summed.index_add(0, caption, scores) / counts.clamp_min(1)[:, None]  # (own captions, B)
-        by_image = image_contrast(shares.gather(means), ids, shares.gather(counts > 0), temperature=temperature)
+        means = summed.index_add(0, caption, scores) / held.clamp_min(1)[:, None]  # (own captions, B)
+        by_image = image_contrast(shares.gather(means), ids, shares.gather(held > 0), temperature=temperature)
         return (1 - image_share) * by_word + image_share * by_image
 
 
@@ -153,10 +156,12 @@ class WordContrastLoss(nn.Module):
         image_ids: Tensor,
         shares: Shares | None = None,
         region_mask: Tensor | None = None,
+        counts: Tensor | None = None,
     ) -> Tensor:
         """Loss of B pairs: ``regions`` (B, R, D), ``words`` (B, W, D) of unit length, ``mask`` (B, W) real tokens.
 
-        Regions outside (B, R) ``region_mask``, if there is one, are none.
+        Regions outside (B, R) ``region_mask``, if there is one, are none. ``counts`` (B,) are the real tokens of each
+        caption, on the host, see :class:`RealRows`.
         """
         return word_region_contrast(
             regions,
@@ -165,6 +170,7 @@ class WordContrastLoss(nn.Module):
             image_ids,
             shares or Shares(Processes(), (len(words),)),
             region_mask,
+            None if counts is None else (counts - 2).clamp_min(0),
             attention_temperature=self.attention_temperature,
             temperature=self.temperature,
             image_share=self.image_share,

@@ -67,7 +67,15 @@ class Guided:
 @LOSS_TERMS(
     "words",
     builds="selfalign.losses.words:WordContrastLoss",
-    reads=("image_concepts", "caption_concepts", "caption_mask", "own_image_ids", "shares", "region_mask"),
+    reads=(
+        "image_concepts",
+        "caption_concepts",
+        "caption_mask",
+        "own_image_ids",
+        "shares",
+        "region_mask",
+        "caption_counts",
+    ),
 )
 @dataclass(frozen=True)
 class Words:
@@ -82,7 +90,15 @@ class Words:
 @LOSS_TERMS(
     "concept",
     builds="selfalign.losses.concept_alignment:ConceptAlignmentLoss",
-    reads=("image_concepts", "caption_concepts", "caption_mask", "processes", "region_mask"),
+    reads=(
+        "image_concepts",
+        "caption_concepts",
+        "caption_mask",
+        "processes",
+        "region_mask",
+        "caption_counts",
+        "region_counts",
+    ),
 )
 @dataclass(frozen=True)
 class Concept:
@@ -128,7 +144,7 @@ class Diversity:
 @LOSS_TERMS(
     "captioning",
     builds="selfalign.losses.captioning:CaptioningLoss",
-    reads=("graph", "caption_tokens", "caption_lengths", "region_mask"),
+    reads=("graph", "caption_tokens", "caption_lengths", "region_mask", "token_counts", "region_counts"),
     own=True,
 )
 @dataclass(frozen=True)

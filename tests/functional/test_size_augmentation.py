@@ -90,9 +90,9 @@ def test_images_of_different_numbers_of_regions_keep_their_share_of_their_own() 
     counts = torch.tensor([10, 1, 5, 3])
     mask = torch.arange(10) < counts[:, None]
     for _ in range(20):
-        places, real = some_real_regions(mask, 0.4)
+        places, real, kept = some_real_regions(mask, counts, 0.4)
         assert places.shape == real.shape == (4, 6)
-        assert real.sum(dim=1).tolist() == [6, 1, 3, 2]
+        assert real.sum(dim=1).tolist() == kept.tolist() == [6, 1, 3, 2]
         for row, count in enumerate(counts.tolist()):
             own = places[row, real[row]]
             assert (own.diff() > 0).all()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.pooling.base import Pooling
-from selfalign.functional.masking import RealRows
+from selfalign.functional.masking import RealRows, packed
 from selfalign.functional.precision import at_least_single
 
 
@@ -38,11 +38,8 @@ class GeneralisedPooling(Pooling):
     def place_weights(self, largest: int, device: torch.device) -> Tensor:
         """(largest, largest): row n − 1 holds θ of a sample of n elements, zeros after its n places."""
         codes = place_codes(largest, self.code_width, device).to(self.score.weight.dtype)
-        sizes = torch.arange(1, largest + 1)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            codes.expand(largest, -1, -1), sizes, batch_first=True, enforce_sorted=False
-        )
-        states, _ = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)  # (n, places, 2·hidden)
+        states = self.rnn(packed(codes.expand(largest, -1, -1), torch.arange(1, largest + 1)))[0]
+        states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)  # (n, places, 2·hidden)
         logits = at_least_single(self.score(states)[..., 0]) / self.temperature
         places = torch.arange(largest, device=device)
         return torch.softmax(logits.masked_fill(places > places[:, None], -torch.inf), dim=1)
@@ -51,7 +48,7 @@ class GeneralisedPooling(Pooling):
         """See :class:`Pooling`."""
         ordered = rows.put(features, fill=-torch.inf).sort(dim=1, descending=True).values  # (B, n, D)
         weights = self.place_weights(ordered.shape[1], ordered.device).to(ordered.dtype)
-        own = weights[rows.counts - 1]  # (B, n)
+        own = weights[rows.counts(ordered.device) - 1]  # (B, n)
         return (own[..., None] * ordered.masked_fill(own[..., None] == 0, 0.0)).sum(dim=1)
 
 

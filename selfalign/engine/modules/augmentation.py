@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from selfalign.data.text.tokenizers import CaptionTokenizer
+from selfalign.functional.sending import sent
 from selfalign.functional.size_augmentation import changed_words, some_real_regions, some_regions
 from selfalign.structures import CaptionBatch, ImageBatch, PairBatch
 
@@ -33,11 +34,11 @@ class SizeAugmentation:
 
     def _images(self, images: ImageBatch) -> ImageBatch:
         pairs, regions, _ = images.regions.shape
-        mask = images.mask
-        if mask is None:
+        mask, counts = images.mask, images.counts
+        if mask is None or counts is None:
             places = some_regions(pairs, regions, self.regions, images.regions.device)
         else:
-            places, mask = some_real_regions(mask, self.regions)
+            places, mask, counts = some_real_regions(mask, counts, self.regions)
 
         def chosen(values: Tensor) -> Tensor:
             found = values.take_along_dim(places[:, :, None], dim=1)
@@ -48,17 +49,18 @@ class SizeAugmentation:
             regions=chosen(images.regions),
             positions=None if images.positions is None else chosen(images.positions),
             mask=mask,
+            counts=counts,
         )
 
     def _captions(self, captions: CaptionBatch) -> CaptionBatch:
         if captions.words is not None:
             raise ValueError("words: expected captions without outputs of BERT that were computed before")
-        tokens, lengths = changed_words(
+        tokens, counts = changed_words(
             captions.tokens,
-            captions.lengths,
+            captions.counts,
             self.words,
             hidden_id=self.tokenizer.hidden_id,
             vocabulary_size=self.tokenizer.vocabulary_size,
             pad_id=self.tokenizer.pad_id,
         )
-        return replace(captions, tokens=tokens, lengths=lengths)
+        return replace(captions, tokens=tokens, lengths=sent(counts, tokens.device), counts=counts)

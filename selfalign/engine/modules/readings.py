@@ -61,16 +61,20 @@ OF_ALL_PAIRS: dict[str, Callable[[Step], Any]] = {
 OF_OWN_PAIRS: dict[str, Callable[[Step], Any]] = {
     "image_concepts": lambda step: step.images.concepts,
     "region_mask": lambda step: step.images.mask,
+    "region_counts": lambda step: step.images.counts,
     "caption_concepts": lambda step: _words(step),
     "caption_mask": lambda step: step.captions.mask,
+    "caption_counts": lambda step: step.captions.counts,
     "own_image_ids": lambda step: step.batch.images.ids,
     "caption_tokens": lambda step: step.batch.captions.tokens,
     "caption_lengths": lambda step: step.batch.captions.lengths,
+    "token_counts": lambda step: step.batch.captions.counts,
     "region_weights": lambda step: _there(step.images.region_weights, "CAMERA, which weighs regions for its views"),
     "graph": lambda step: _there(step.images.graph, "VSRN, which has a graph output"),
 }
-"""Of this process's pairs: a loss of these says by ``reduction`` whether it is their ``mean`` or their ``sum``, or
-``shared`` where it reads ``shares`` and returns this process's contribution itself."""
+"""Of this process's pairs; counts, which lie on the host, are of what stands before them. A loss of these says by
+``reduction`` whether it is their ``mean`` or their ``sum``, or ``shared`` where it reads ``shares`` and returns this
+process's contribution itself."""
 
 _MASKS = {"image_concepts": "region_mask", "graph": "region_mask", "all_image_concepts": "all_region_masks"}
 """What a loss of regions has to read beside them where images have different numbers of them."""
