@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -235,6 +236,10 @@ class RetrievalDataModule(pl.LightningDataModule):
         """Start the next training loader where a checkpoint was saved."""
         self._position = (state_dict["epoch"], state_dict["batches"])
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Queue a batch's way to a GPU, behind what that has to do; Lightning would wait for both."""
+        return batch.to(device, non_blocking=device.type != "cpu")
+
     def on_after_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
         """Give a training batch its regions where they are on the device."""
         if not self.resident or not isinstance(batch, PairBatch):
@@ -281,6 +286,7 @@ class RetrievalDataModule(pl.LightningDataModule):
             num_workers=workers,
             multiprocessing_context=_START_METHOD if workers else None,
             persistent_workers=workers > 0,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             worker_init_fn=leave_stopping_to_the_run,
             generator=torch.Generator(),  # its own: a loader that starts must not move the dropout's numbers
         )

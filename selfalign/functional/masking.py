@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from selfalign.functional.sending import sent
 
@@ -41,6 +41,15 @@ def packed(values: Tensor, counts: Tensor) -> PackedSequence:
     order = sent(order, values.device)
     data, batch_sizes, _, _ = pack_padded_sequence(values.index_select(0, order), lengths, batch_first=True)
     return PackedSequence(data, batch_sizes, order)
+
+
+def unpacked(sequence: PackedSequence, length: int) -> Tensor:
+    """(B, ``length``, …) from what a recurrent network made of :func:`packed` values; zeros after the last of a sample.
+
+    As ``pad_packed_sequence``, which asks a GPU for the order to put the lengths into it, too.
+    """
+    padded, _ = pad_packed_sequence(PackedSequence(sequence.data, sequence.batch_sizes), True, total_length=length)
+    return padded if sequence.unsorted_indices is None else padded.index_select(0, sequence.unsorted_indices)
 
 
 def among_real(similarity: Tensor, mask: Tensor | None) -> Tensor:
@@ -106,7 +115,9 @@ def _places(mask: Tensor, counts: Tensor | None) -> Tensor:
     """(K,) int64: where a flat ``mask`` is true, in order."""
     if counts is None:
         return mask.nonzero()[:, 0]
-    # The k-th place is the first one by which k were true. ``nonzero`` has to tell the host how many it found;
-    # ``nonzero_static`` has not, but not every torch that we allow has it on a GPU.
-    wanted = torch.arange(1, sum(counts.tolist()) + 1, device=mask.device)
-    return torch.searchsorted(mask.cumsum(dim=0), wanted)
+    # ``nonzero`` has to tell the host how many it found; ``nonzero_static`` has not, but not every torch that we allow
+    # has it on a GPU. Here each true place writes itself into the slot of its number, from 1, and all others into slot
+    # 0. With a wrong K an index lies outside, here or in what the places are used for.
+    slots = torch.where(mask, mask.cumsum(dim=0), 0)
+    places = torch.full((sum(counts.tolist()) + 1,), mask.numel(), device=mask.device)
+    return places.scatter_(0, slots, torch.arange(mask.numel(), device=mask.device))[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from selfalign.functional.masking import RealRows
+from selfalign.functional.masking import RealRows, unpacked
 
 
 class RegionCaptioner(nn.Module):
@@ -57,9 +57,7 @@ class RegionCaptioner(nn.Module):
         """
         real = RealRows(graph.shape[:2], mask, region_counts)
         states, last = self.region_rnn(real.packed(self.dropout(self.project(graph))))
-        regions = states  # (B, R, H)
-        if mask is not None:
-            regions = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, total_length=mask.shape[1])[0]
+        regions = states if mask is None else unpacked(states, mask.shape[1])  # (B, R, H)
         hidden = last[0]  # (B, H)
         keys = self.attention_key(regions)  # one product for all steps: only the query changes from step to step
         found = []

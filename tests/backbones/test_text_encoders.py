@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, CLIPConfig, CLIPModel
 from selfalign.backbones.bert import bert_settings, build_bert, load_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.linear import LinearTwoTower
-from selfalign.backbones.text_encoders import encoded_words, positions, require_tokens
+from selfalign.backbones.text_encoders import attention_mask, encoded_words, positions, require_tokens
 from selfalign.data.text.tokenizers import WordPieceTokenizer, tokenizer_from_state
 from selfalign.engine.building import build_module, rebuild_module
 from selfalign.engine.modules.optimisation import parameter_groups
@@ -120,6 +120,23 @@ def test_words_do_not_depend_on_padding_and_special_tokens_are_the_models_own(so
     rebuilt = build_bert(json.loads(json.dumps(bert_settings(encoder)))).eval()
     rebuilt.load_state_dict(encoder.state_dict())
     torch.testing.assert_close(encoded_words(rebuilt, batch.tokens, batch.mask.long()), words, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("captions", [CAPTIONS, CAPTIONS[:1]], ids=["padded", "all real"])
+def test_a_mask_that_asks_no_gpu_is_the_same_to_the_last_bit(source: Path, captions: list[str]) -> None:
+    batch = batch_of(WordPieceTokenizer.from_pretrained(str(source), maximum_length=9), captions)
+    encoder = load_bert(str(source)).train()
+    found = []
+    for seen in (batch.mask.long(), attention_mask(encoder, batch.mask, batch.counts)):
+        torch.manual_seed(0)
+        words = encoded_words(encoder, batch.tokens, seen)
+        encoder.zero_grad()
+        words[batch.mask].sin().sum().backward()
+        found.append([words[batch.mask], *(values.grad for values in encoder.parameters() if values.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    asked = attention_mask(encoder, batch.mask, batch.counts)
+    assert (asked is None or asked.dim() == 4) == (kind_of(source) not in ("modernbert", "clip"))
 
 
 def test_the_longest_caption_that_a_model_takes_is_known(source: Path) -> None:

@@ -60,6 +60,7 @@ def test_batches_of_loaders_are_those_of_the_process_itself(scan_folder: Path) -
     for one, other in zip(own, loaded, strict=True):
         assert torch.equal(one.images.regions, other.images.regions)
         assert torch.equal(one.captions.tokens, other.captions.tokens)
+        assert one.captions.counts.tolist() == other.captions.counts.tolist() == one.captions.lengths.tolist()
 
 
 def test_a_file_that_breaks_off_in_a_loader_is_one_line(scan_folder: Path) -> None:

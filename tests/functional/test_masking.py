@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from selfalign.functional.masking import RealRows, real_rows
+from selfalign.functional.masking import RealRows, inner_words, packed, real_rows, unpacked
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
 
@@ -39,3 +41,33 @@ def test_gradients_reach_real_rows_alone() -> None:
     assert values.grad is not None
     assert values.grad[~MASK].eq(0).all()
     assert values.grad[MASK].ne(0).all()
+
+
+@pytest.mark.parametrize("lengths", [[3, 1, 4, 4, 2], [1, 2, 1, 1, 2], [4] * 5])
+def test_with_counts_of_the_host_rows_are_the_same_without_a_look_at_the_mask(lengths: list[int]) -> None:
+    values, counts = torch.randn(5, 4, 3), torch.tensor(lengths)
+    mask = torch.arange(4) < counts[:, None]
+    for known, own in ((mask, counts), (inner_words(mask), (counts - 2).clamp_min(0))):
+        asked, told = RealRows(known.shape, known), RealRows(known.shape, known, own)
+        sample, _ = known.nonzero(as_tuple=True)
+        for rows in (asked, told):
+            assert torch.equal(rows.take(values), values[known])
+            assert torch.equal(rows.take(values[..., 0]), values[..., 0][known])
+            assert torch.equal(rows.put(rows.take(values)), values * known[..., None])
+            assert torch.equal(rows.samples(known.device), sample)
+    assert torch.equal(RealRows(mask.shape, None).samples(mask.device), torch.arange(5).repeat_interleave(4))
+
+
+@pytest.mark.parametrize("counts", [[2, 2], [2, 0]])
+def test_counts_that_are_not_those_of_the_mask_give_no_rows(counts: list[int]) -> None:
+    with pytest.raises((RuntimeError, IndexError)):
+        RealRows(MASK.shape, MASK, torch.tensor(counts)).take(torch.randn(2, 3, 4))
+
+
+def test_packing_and_unpacking_are_those_of_torch() -> None:
+    values, counts = torch.randn(5, 4, 3), torch.tensor([3, 1, 3, 3, 2])
+    expected = pack_padded_sequence(values, counts, batch_first=True, enforce_sorted=False)
+    found = packed(values, counts)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(unpacked(found, 4), pad_packed_sequence(expected, batch_first=True, total_length=4)[0])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from selfalign.backbones.pooling.base import Pooling
-from selfalign.functional.masking import RealRows, packed
+from selfalign.functional.masking import RealRows, packed, unpacked
 from selfalign.functional.precision import at_least_single
 
 
@@ -38,8 +38,8 @@ class GeneralisedPooling(Pooling):
     def place_weights(self, largest: int, device: torch.device) -> Tensor:
         """(largest, largest): row n − 1 holds θ of a sample of n elements, zeros after its n places."""
         codes = place_codes(largest, self.code_width, device).to(self.score.weight.dtype)
-        states = self.rnn(packed(codes.expand(largest, -1, -1), torch.arange(1, largest + 1)))[0]
-        states, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True)  # (n, places, 2·hidden)
+        states, _ = self.rnn(packed(codes.expand(largest, -1, -1), torch.arange(1, largest + 1)))
+        states = unpacked(states, largest)  # (n, places, 2·hidden)
         logits = at_least_single(self.score(states)[..., 0]) / self.temperature
         places = torch.arange(largest, device=device)
         return torch.softmax(logits.masked_fill(places > places[:, None], -torch.inf), dim=1)
