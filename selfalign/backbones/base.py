@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from selfalign.errors import UserError
+from selfalign.functional.masking import RealRows
 from selfalign.functional.similarity import pair_similarity
 from selfalign.structures import (
     CaptionBatch,
@@ -56,10 +57,6 @@ class TwoTower(nn.Module):
         self.towers = towers
         self.has_context = context
 
-    def countable(self, mask: Tensor) -> Tensor | None:
-        """The mask (B, W) of words that means and statistics count, ``None`` for all of them."""
-        return mask if self.padding == "masked" else None
-
     def encode_images(self, batch: ImageBatch) -> ImageEncoding:
         """Image tower of B images.
 
@@ -75,8 +72,12 @@ class TwoTower(nn.Module):
         return encoding
 
     def encode_captions(self, batch: CaptionBatch) -> CaptionEncoding:
-        """Text tower of B captions."""
-        return self.text_tower(batch, self.countable(batch.mask))
+        """Text tower of B captions, which is given the words that means and statistics count.
+
+        What has no size that a compiler knows beforehand is made here, outside of a tower that is compiled.
+        """
+        countable = batch.mask if self.padding == "masked" else None
+        return self.text_tower(batch, RealRows(batch.tokens.shape, countable, batch.counts))
 
     @staticmethod
     def similarity(image: ImageEmbedding, caption: CaptionEmbedding) -> Tensor:

@@ -237,10 +237,9 @@ class CameraTextTower(nn.Module):
         """(B, W, D) of BERT's (K, E)."""
         return normalize_along(rows.put(self.project(encoded)), self.norm_axis)
 
-    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
-        """Encode captions; means, statistics and attention see the words in ``countable`` (B, W), ``None`` for all."""
-        rows = RealRows(batch.tokens.shape, countable, batch.counts)
-        encoded = rows.take(self.words(batch, only_real=countable is not None))  # (K, E), or (K, 2·E)
+    def forward(self, batch: CaptionBatch, rows: RealRows) -> CaptionEncoding:
+        """Encode captions; means, statistics and attention see the words in ``rows``."""
+        encoded = rows.take(self.words(batch, only_real=rows.mask is not None))  # (K, E), or (K, 2·E)
         last, of_concepts = (
             encoded.split(self.project.in_features, dim=-1) if self.concept_layer is not None else (encoded, encoded)
         )

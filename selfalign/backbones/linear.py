@@ -62,9 +62,8 @@ class BagOfWordsTower(nn.Module):
         self.embedding = nn.Embedding(vocabulary_size, width)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
 
-    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
-        """Encode captions; the mean counts the words in ``countable`` (B, W), ``None`` for all."""
-        rows = RealRows(batch.tokens.shape, countable, batch.counts)
+    def forward(self, batch: CaptionBatch, rows: RealRows) -> CaptionEncoding:
+        """Encode captions; the mean counts the words in ``rows``."""
         return _encoding(self.embedding(batch.tokens), batch, rows)
 
 
@@ -104,12 +103,12 @@ class BertWordsTower(nn.Module):
             seen = attention_mask(self.bert, batch.mask, batch.counts)
             return encoded_words(self.bert, batch.tokens, seen, self.concept_layer)
 
-    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
-        """Encode captions; the mean counts the words in ``countable`` (B, W), ``None`` for all."""
+    def forward(self, batch: CaptionBatch, rows: RealRows) -> CaptionEncoding:
+        """Encode captions; the mean counts the words in ``rows``."""
         parts = self.words(batch).split(self.project.in_features, dim=-1)
         words = self.project(parts[0])
         concepts = words if self.concept_layer is None else self.project(parts[1])
-        return _encoding(words, batch, RealRows(batch.tokens.shape, countable, batch.counts), concepts)
+        return _encoding(words, batch, rows, concepts)
 
 
 def _encoding(words: Tensor, batch: CaptionBatch, rows: RealRows, concepts: Tensor | None = None) -> CaptionEncoding:

@@ -145,8 +145,8 @@ class VsrnTextTower(nn.Module):
         elif concepts == "convolution":
             self.concept = WordConvolution(word_width, width)
 
-    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
-        """Encode captions; means and statistics see the words in ``countable`` (B, W), ``None`` for all."""
+    def forward(self, batch: CaptionBatch, rows: RealRows) -> CaptionEncoding:
+        """Encode captions; means and statistics see the words in ``rows``."""
         tokens = batch.tokens
         # Places of the K real words among B·W, in the order in which a packed GRU takes them.
         places = packed(torch.arange(tokens.numel(), device=tokens.device).view_as(tokens), batch.counts)
@@ -156,7 +156,6 @@ class VsrnTextTower(nn.Module):
             filled = torch.index_copy(rows.new_zeros(tokens.numel(), rows.shape[1]), 0, places.data, rows)
             return filled.view(*tokens.shape, -1)
 
-        rows = RealRows(tokens.shape, countable, batch.counts)
         vectors = self.embedding(tokens.flatten()[places.data])  # (K, E)
         words = vectors if self.project is None else self.project(vectors)
         states = padded(self.rnn(places._replace(data=words))[0].data)
@@ -165,9 +164,10 @@ class VsrnTextTower(nn.Module):
         else:
             vector = self.pooling(rows.take(states + padded(words) if self.shortcut else states), rows)
         context = self.context(rows.take(states), rows) if self.context is not None else None
+        real = RealRows(tokens.shape, batch.mask, batch.counts) if rows.mask is None else rows
         return CaptionEncoding(
             embedding=CaptionEmbedding(l2_normalize(vector, dim=-1), caption_context(context, fused_first=True)),
-            concepts=self._concepts(padded(vectors), padded(words), RealRows(tokens.shape, batch.mask, batch.counts)),
+            concepts=self._concepts(padded(vectors), padded(words), real),
             mask=batch.mask,
             context=context,
             counts=batch.counts,

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from selfalign.backbones.vsrn import VsrnTextTower
+from selfalign.functional.masking import RealRows
 from selfalign.structures import CaptionBatch
 
 LENGTHS = (4, 2, 6)
@@ -20,7 +21,7 @@ def test_a_caption_is_the_state_after_its_last_real_word() -> None:
     for row, length in enumerate(LENGTHS):
         tokens[row, :length] = torch.randint(1, 20, (length,))
     batch = CaptionBatch(tokens, torch.tensor(LENGTHS), torch.arange(3), torch.arange(3))
-    found = tower(batch, batch.mask).embedding.vector
+    found = tower(batch, RealRows(tokens.shape, batch.mask)).embedding.vector
     rnn = tower.rnn
     for row, length in enumerate(LENGTHS):
         state = torch.zeros(6, dtype=torch.float64)

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
 from selfalign.backbones.base import Padding, Towers, TwoTower
+from selfalign.functional.masking import RealRows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.metrics.rank_metrics import RankMetric, registered
 from selfalign.settings import BACKBONES, LOSS_TERMS, RANKING_LOSSES, setting
@@ -80,7 +81,7 @@ class _Captions(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, width)
 
-    def forward(self, batch: CaptionBatch, countable: Tensor | None) -> CaptionEncoding:
+    def forward(self, batch: CaptionBatch, rows: RealRows) -> CaptionEncoding:
         words = self.embedding(batch.tokens) * batch.mask[..., None]  # (B, W, D)
         vector = l2_normalize(words.sum(dim=1), dim=-1)
         return CaptionEncoding(CaptionEmbedding(vector, None), l2_normalize(words, dim=-1), batch.mask)
