@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,15 +15,17 @@ from selfalign.functional.precision import at_least_single
 from selfalign.processes.exchange import Processes, Shares
 
 _SCORES_AT_ONCE = 2**20
-"""Numbers of the word × region products that stand in memory together."""
+"""Word × region products that are worked on together."""
+_KEPT = 2**24
+"""Numbers that the backward pass finds kept, 64 MiB: of all products up to 3,600 words × 128 images × 36 regions."""
 
 
 def word_scores(words: Tensor, regions: Tensor, region_mask: Tensor | None = None, *, temperature: float) -> Tensor:
     """How well each word is met by the regions of each image (METHOD section 9.1).
 
     ``z = Σ_r a_r ⟨t, v_r⟩`` with ``a = softmax_r(⟨t, v_r⟩ / temperature)``: the word's similarity with the mean of an
-    image's regions, weighted by how much the word is about them. The K·N·R products never stand in memory
-    whole: they are made in parts, and again in the backward pass.
+    image's regions, weighted by how much the word is about them. The K·N·R products are made in parts of some
+    images. What the backward pass needs of them is kept of the first parts, up to a limit, and made again of the others.
 
     Args:
         words: (K, D).
@@ -177,41 +181,58 @@ class WordContrastLoss(nn.Module):
         )
 
 
-def _attention(
-    words: Tensor, regions: Tensor, mask: Tensor | None, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Products and attention (k, N, R) and scores (k, N) of k words, in fp32 at least."""
-    products = (words @ regions.flatten(0, 1).mT).unflatten(1, regions.shape[:2])
-    products = at_least_single(products)
+def _slopes(words: Tensor, regions: Tensor, mask: Tensor | None, temperature: float) -> tuple[Tensor, Tensor]:
+    """Scores (K, n) of n images, and how they change with each of their products (K, n, R), in fp32 at least.
+
+    ``∂z / ∂⟨t, v_r⟩ = a_r (1 + (⟨t, v_r⟩ − z) / temperature)``.
+    """
+    products = at_least_single((words @ regions.flatten(0, 1).mT).unflatten(1, regions.shape[:2]))
     logits = products / temperature
-    attention = torch.softmax(logits if mask is None else logits.masked_fill(~mask, -torch.inf), dim=-1)
-    return products, attention, (attention * products).sum(dim=-1)
+    attention = torch.softmax(logits if mask is None else logits.masked_fill_(~mask, -torch.inf), dim=-1)
+    scores = (attention * products).sum(dim=-1)
+    return scores, products.sub_(scores[..., None]).div_(temperature).add_(1).mul_(attention)
 
 
 class _WordScores(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, words: Tensor, regions: Tensor, mask: Tensor | None, temperature: float) -> Tensor:
-        context.save_for_backward(words, regions, mask)
-        context.temperature = temperature
-        parts = words.split(_words_at_once(regions))
-        return torch.cat([_attention(part, regions, mask, temperature)[2] for part in parts])
+        size, space = _images_at_once(words, regions), _KEPT
+        scores, kept = [], []
+        for part, real in _parts(regions, mask, size):
+            found, slopes = _slopes(words, part, real, temperature)
+            scores.append(found)
+            space -= slopes.numel()
+            if space >= 0:
+                kept.append(slopes)
+        context.save_for_backward(words, regions, mask, *kept)
+        context.temperature, context.size = temperature, size
+        return torch.cat(scores, dim=1)
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        words, regions, mask = context.saved_tensors
-        flat, temperature = regions.flatten(0, 1), context.temperature
-        word_gradients, size = [], _words_at_once(regions)
-        region_gradient = torch.zeros_like(flat, dtype=gradients[0].dtype)
-        for part, gradient in zip(words.split(size), gradients[0].split(size), strict=True):
-            products, attention, scores = _attention(part, regions, mask, temperature)
-            # ∂z/∂⟨t, v_r⟩ = a_r (1 + (⟨t, v_r⟩ − z) / temperature)
-            slope = products.sub_(scores[..., None]).div_(temperature).add_(1).mul_(attention).mul_(gradient[..., None])
-            slope = slope.flatten(1).to(part.dtype)  # (k, N·R)
-            word_gradients.append(slope @ flat)
-            region_gradient += slope.mT @ part
-        return torch.cat(word_gradients), region_gradient.to(regions.dtype).view_as(regions), None, None
+        words, regions, mask, *kept = context.saved_tensors
+        word_gradient = torch.zeros_like(words, dtype=gradients[0].dtype)
+        region_gradient = torch.empty_like(regions)
+        parts = zip(
+            _parts(regions, mask, context.size),
+            gradients[0].split(context.size, dim=1),
+            region_gradient.split(context.size),
+            strict=True,
+        )
+        for number, ((part, real), gradient, place) in enumerate(parts):
+            slopes = kept[number] if number < len(kept) else _slopes(words, part, real, context.temperature)[1]
+            steep = (slopes * gradient[..., None]).flatten(1).to(words.dtype)  # (K, n·R)
+            word_gradient += steep @ part.flatten(0, 1)
+            place.copy_((steep.mT @ words).view_as(place))
+        return word_gradient.to(words.dtype), region_gradient, None, None
 
 
-def _words_at_once(regions: Tensor) -> int:
-    return max(1, _SCORES_AT_ONCE // regions.shape[:2].numel())
+def _images_at_once(words: Tensor, regions: Tensor) -> int:
+    return max(1, _SCORES_AT_ONCE // max(1, len(words) * regions.shape[1]))
+
+
+def _parts(regions: Tensor, mask: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """``size`` images at a time, with their mask."""
+    masks = itertools.repeat(None) if mask is None else mask.split(size)
+    return zip(regions.split(size), masks, strict=False)

@@ -1,8 +1,9 @@
-"""Word-region contrast equals its slow float64 oracle, and never holds all products at once."""
+"""Word-region contrast equals its slow float64 oracle, and never works on all products at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -91,24 +92,33 @@ def test_a_cold_attention_takes_the_most_similar_region() -> None:
     torch.testing.assert_close(word_scores(words, regions, temperature=1e-4), best)
 
 
-def test_the_products_of_words_and_regions_never_stand_in_memory_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kept", "again"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)])
+def test_products_are_made_in_parts_and_again_where_they_are_not_kept(
+    kept: float, again: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """16 captions × 16 images × 10 words × 8 regions; no part of more than a tenth of them is ever made."""
     made: list[int] = []
-    attention = module._attention
+    slopes = module._slopes
 
-    def noted(*arguments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        result = attention(*arguments)
-        made.append(result[0].numel())
+    def noted(*arguments: Any) -> tuple[Tensor, Tensor]:
+        result = slopes(*arguments)
+        made.append(result[1].numel())
         return result
 
+    regions, words = random(16, 8, 5).requires_grad_(), random(16, 12, 5, seed=1).requires_grad_()
+
+    def gradients() -> tuple[Tensor, ...]:
+        loss = WordContrastLoss()(regions, words, mask_of([12] * 16, 12), torch.arange(16))
+        return torch.autograd.grad(loss, (regions, words))
+
+    expected = gradients()
     whole = 16 * 16 * 10 * 8
     monkeypatch.setattr(module, "_SCORES_AT_ONCE", whole // 10)
-    monkeypatch.setattr(module, "_attention", noted)
-    regions, words = random(16, 8, 5).requires_grad_(), random(16, 12, 5, seed=1).requires_grad_()
-    loss = WordContrastLoss()(regions, words, mask_of([12] * 16, 12), torch.arange(16))
-    loss.backward()
+    monkeypatch.setattr(module, "_KEPT", int(kept * whole))
+    monkeypatch.setattr(module, "_slopes", noted)
+    torch.testing.assert_close(gradients(), expected)
     assert max(made) <= whole // 10
-    assert sum(made) == 2 * whole  # made again in the backward pass instead of being kept
+    assert sum(made) == (1 + again) * whole
 
 
 def test_a_batch_without_words_costs_nothing() -> None:
