@@ -59,18 +59,7 @@ class GatedSelfAttention(nn.Module):
             return rows.put(values.flatten(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
         mask = None if rows.mask is None else rows.mask[:, None, None, :]
-        attended = attention(by_head(query * query_gate), by_head(key * key_gate), by_head(value), mask)
+        attended = nn.functional.scaled_dot_product_attention(
+            by_head(query * query_gate), by_head(key * key_gate), by_head(value), attn_mask=mask
+        )
         return rows.take(attended.transpose(1, 2).flatten(2))
-
-
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """``softmax(q kᵀ / √d) v`` of (B, heads, n, d) over the keys inside (B, 1, 1, n) ``mask``.
-
-    On the CPU as the products that it says, several times faster there than torch's fused kernel for so few rows.
-    """
-    if query.device.type != "cpu":
-        return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    scores = (query * query.shape[-1] ** -0.5) @ key.mT  # (B, heads, n, n)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return torch.softmax(scores, dim=-1) @ value

@@ -24,8 +24,8 @@ def word_scores(words: Tensor, regions: Tensor, region_mask: Tensor | None = Non
     """How well each word is met by the regions of each image (METHOD section 9.1).
 
     ``z = Σ_r a_r ⟨t, v_r⟩`` with ``a = softmax_r(⟨t, v_r⟩ / temperature)``: the word's similarity with the mean of an
-    image's regions, weighted by how much the word is about them. The K·N·R products are made in parts of some
-    images. What the backward pass needs of them is kept of the first parts, up to a limit, and made again of the others.
+    image's regions, weighted by how much the word is about them. The K·N·R products are made some images at a
+    time. What the backward pass needs of them is kept up to a limit, and made again beyond it.
 
     Args:
         words: (K, D).

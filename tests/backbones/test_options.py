@@ -12,7 +12,6 @@ from selfalign.backbones.base import TwoTower
 from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.concept_heads import WordConvolution
-from selfalign.backbones.gated_attention import attention
 from selfalign.backbones.linear import LinearTwoTower
 from selfalign.backbones.pooling.generalised import GeneralisedPooling
 from selfalign.backbones.pooling.maximum import MaxPooling
@@ -166,15 +165,6 @@ def test_a_convolution_sees_one_neighbour_on_each_side_and_nothing_of_other_capt
     changed[3] += 1.0
     moved = (head(words, rows) - head(changed, rows)).abs().amax(dim=-1) > 1e-6
     assert moved.tolist() == [False, False, True, True, True, False, False]
-
-
-def test_attention_on_the_cpu_is_torchs() -> None:
-    torch.manual_seed(0)
-    query, key, value = (torch.randn(3, 2, 5, 4) for _ in range(3))
-    mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2, [True] + [False] * 4])[:, None, None, :]
-    for seen in (mask, None):
-        expected = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        torch.testing.assert_close(attention(query, key, value, seen), expected)
 
 
 def test_a_linear_network_with_bert_trains_nothing_of_it_and_keeps_its_dropout_off() -> None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 
 from selfalign.functional.ranks import TILE_CAPTIONS
-from tests.benchmarks import routines, steps
+from tests.benchmarks import parts, routines, steps
 from tests.benchmarks.loading import pairs_per_second
-from tests.benchmarks.measure import Factory, Measurement, compare, compare_processes
+from tests.benchmarks.measure import Factory, Measurement, clock, compare, compare_processes
 from tests.benchmarks.peers import PEERS, SLOW, TIED, by_torchmetrics, gallery, measured
 from tests.benchmarks.routines import Size
 from tests.benchmarks.searching import searches
@@ -43,6 +43,7 @@ def main() -> None:
     )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     _say(f"{name}, torch {torch.__version__}, batch {size.batch}, 36 x {size.width}, precision {arguments.precision}")
+    _say(f"Times in {clock(device)[1]}.")
     _say(
         f"{'':26}{'ours':>11}{'authors':>11}{'bare':>11}{'authors/ours':>14}{'ours/bare':>11}{'peak ours/authors':>19}"
     )
@@ -61,17 +62,37 @@ def _context(size: Size, repeats: int) -> None:
 def _words(size: Size, repeats: int) -> None:
     found = compare(routines.words(size), repeats, size.device)
     ours, bare = found["ours"], found["bare"]
-    peaks = (ours.peak / 2**20, bare.peak / 2**20)
     _say(
         f"{'word-region contrast':26}{_time(ours.seconds)}{'':11}{_time(bare.seconds)}{'':14}"
-        f"{ours.seconds / bare.seconds:10.2f}x  ({peaks[0]:,.0f} MiB; bare products {peaks[1]:,.0f} MiB)"
+        f"{ours.seconds / bare.seconds:10.2f}x  ({_mebibytes(ours)}; bare products {_mebibytes(bare)})"
     )
+    for name in ("camera", "vsrn"):
+        steps_found = compare(parts.word_contrast(name, size), _few(repeats), size.device)
+        whole, without = steps_found["with"], steps_found["without"]
+        _say(
+            f"{'step ' + name.upper() + ', loss=words':26}{_time(whole.seconds)}, without the contrast "
+            f"{_time(without.seconds)}: it is {100 * (1 - without.seconds / whole.seconds):.1f} % of the step  "
+            f"({_mebibytes(whole)}; without {_mebibytes(without)})"
+        )
+
+
+def _parts(size: Size, repeats: int) -> None:
+    found = compare(parts.recipes(size), _few(repeats), size.device)
+    published = found["published"].seconds
+    for name, cost in found.items():
+        added = 100 * (cost.seconds / published - 1)
+        _say(f"step CAMERA, {name:22}{_time(cost.seconds)}{added:+8.1f} %  ({_mebibytes(cost)})")
+
+
+def _averages(size: Size, repeats: int) -> None:
+    found = compare(parts.averages(size), repeats, size.device)["averages"]
+    _say(f"averaging the weights of CAMERA after a step: {_time(found.seconds)}  ({_mebibytes(found)})")
 
 
 def _scoring(size: Size, repeats: int) -> None:
     captions = 5 * size.images
     name = f"scoring {size.images:,} x {captions:,}"
-    _row(name, routines.scoring(size, _SAMPLE), size, max(1, repeats // 4), scale=captions / _SAMPLE)
+    _row(name, routines.scoring(size, _SAMPLE), size, _few(repeats), scale=captions / _SAMPLE)
     _say(f"{'':4}authors' time: matching and sorting {_SAMPLE} captions and {_SAMPLE // 5} images, scaled up")
 
 
@@ -142,6 +163,8 @@ _RUN = {
     "camera": _camera,
     "cached": _cached,
     "vsrn": _vsrn,
+    "parts": _parts,
+    "averages": _averages,
     "scoring": _scoring,
     "linear": _linear,
     "loading": _loading,
@@ -150,12 +173,17 @@ _RUN = {
 }
 
 
+def _few(repeats: int) -> int:
+    """Rounds of what takes long."""
+    return max(1, repeats // 4)
+
+
 def _row(name: str, functions: routines.Functions, size: Size, repeats: int, scale: float = 1.0) -> None:
     _line(name, compare(functions, repeats, size.device), scale)
 
 
 def _step(name: str, factories: Mapping[str, Factory], size: Size, repeats: int) -> None:
-    _line(name, compare_processes(factories, max(1, repeats // 4), size.device))
+    _line(name, compare_processes(factories, _few(repeats), size.device))
 
 
 def _line(name: str, found: Mapping[str, Measurement], scale: float = 1.0) -> None:
@@ -170,6 +198,10 @@ def _line(name: str, found: Mapping[str, Measurement], scale: float = 1.0) -> No
     if scale == 1.0:
         line += f"{peaks[0] / max(peaks[1], 1e-9):8.2f}x"
     _say(line + f"  ({peaks[0]:,.0f} / {peaks[1]:,.0f} MiB)")
+
+
+def _mebibytes(found: Measurement) -> str:
+    return f"{found.peak / 2**20:,.0f} MiB"
 
 
 def _time(seconds: float) -> str:

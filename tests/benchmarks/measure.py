@@ -26,12 +26,23 @@ class Measurement:
     """Of one function.
 
     Attributes:
-        seconds: median over the repetitions.
+        seconds: median over the repetitions, by :func:`clock`.
         peak: bytes of tensors at the highest, beyond those that were there before.
     """
 
     seconds: float
     peak: int
+
+
+def clock(device: torch.device) -> tuple[Callable[[], float], str]:
+    """What is read before and after a call, and whose seconds it counts.
+
+    On one thread the processor's, in which other programs do not count. With more they would be the sum over the
+    threads, waiting ones too, and hide what threads are for.
+    """
+    if device.type == "cpu" and torch.get_num_threads() == 1:
+        return time.process_time, "the processor's seconds"
+    return time.perf_counter, "seconds of the clock"
 
 
 def compare(
@@ -72,11 +83,12 @@ def _measured(function: Callable[[], object], device: torch.device, memory: bool
     gc.collect()
     if memory:
         return _peak_on_gpu(function, device) if device.type == "cuda" else _peak_on_cpu(function)
-    start = time.perf_counter()
+    now, _ = clock(device)
+    start = now()
     function()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return now() - start
 
 
 def _peak_on_gpu(function: Callable[[], object], device: torch.device) -> int:

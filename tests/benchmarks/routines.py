@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from selfalign.functional.masking import inner_words
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.ranks import TILE_CAPTIONS, TILE_IMAGES, embedding_tile, retrieval_ranks
 from selfalign.losses.concept_alignment import ConceptAlignmentLoss
@@ -136,7 +137,7 @@ def words(size: Size) -> Functions:
 
     def bare() -> None:
         with torch.no_grad():
-            real, flat = pieces[mask], regions.flatten(0, 1)
+            real, flat = pieces[inner_words(mask)], regions.flatten(0, 1)  # without special tokens, as ours
             products = real @ flat.T
             products @ flat
             products.T @ real

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from selfalign.backbones.base import Padding, TwoTower
 from selfalign.backbones.bert import build_bert
 from selfalign.backbones.camera import Camera
 from selfalign.backbones.vsrn import Vsrn
 from selfalign.engine.modules.optimisation import Optimisation
 from selfalign.engine.modules.parts import build_losses
+from selfalign.engine.modules.readings import LossTerm
 from selfalign.engine.modules.schedules import StepDecay
 from selfalign.engine.modules.two_tower import TwoTowerModule
 from selfalign.functional.similarity import joint_embeddings
@@ -26,29 +28,42 @@ from tests.benchmarks import authors
 from tests.benchmarks.measure import Factory
 from tests.benchmarks.routines import Size
 
-_VOCABULARY = {"camera": 30522, "vsrn": 8481}
+VOCABULARY = {"camera": 30522, "vsrn": 8481}
 _PIECES = 32
 _DECODER = 61
 _BERT_WIDTH = 768
-_BERT_BASE = {"model_type": "bert", "vocab_size": _VOCABULARY["camera"]}
+BERT_BASE = {"model_type": "bert", "vocab_size": VOCABULARY["camera"]}
 
 
-def build(name: str, size: Size, padding: str = "masked", **settings: Any) -> TwoTowerModule:
+def build(name: str, size: Size, padding: Padding = "masked") -> TwoTowerModule:
     """CAMERA or VSRN with SelfAlign, random weights, BERT-base's size."""
-    shared: dict[str, Any] = {"region_width": size.width, "width": size.width, "padding": padding, **settings}
-    loss: dict[str, Any] = {
-        "ranking": {"weight": 1.0},
-        "concept": {"weight": 1.0, "prototypes": size.prototypes},
-        "context": {"weight": 1.0},
-    }
-    network: Camera | Vsrn
+    network = build_network(name, size, padding=padding)
+    return build_module(network, build_terms(name, size, selfalign_losses(name, size)), size)
+
+
+def selfalign_losses(name: str, size: Size) -> dict[str, Any]:
+    """The group ``loss`` of CAMERA or VSRN with SelfAlign, as published."""
+    own = {"diversity": {"weight": 0.01}} if name == "camera" else {"captioning": {"weight": 1.0}}
+    concept = {"weight": 1.0, "prototypes": size.prototypes}
+    return {"ranking": {"weight": 1.0}, "concept": concept, "context": {"weight": 1.0}, **own}
+
+
+def build_network(name: str, size: Size, **settings: Any) -> Camera | Vsrn:
+    """The two towers."""
+    shared: dict[str, Any] = {"region_width": size.width, "width": size.width, **settings}
     if name == "camera":
-        network = Camera(bert=build_bert(_BERT_BASE), views=size.views, **shared)
-        loss["diversity"] = {"weight": 0.01}
-    else:
-        network = Vsrn(vocabulary_size=_VOCABULARY[name], **shared)
-        loss["captioning"] = {"weight": 1.0}
-    losses = build_losses(loss, size.width, _VOCABULARY[name])
+        bert = shared.pop("bert", None) or build_bert(BERT_BASE)
+        return Camera(bert=bert, views=size.views, **shared)
+    return Vsrn(vocabulary_size=VOCABULARY[name], **shared)
+
+
+def build_terms(name: str, size: Size, loss: Mapping[str, Any]) -> dict[str, LossTerm]:
+    """The losses of a group ``loss``."""
+    return build_losses(dict(loss), size.width, VOCABULARY[name])
+
+
+def build_module(network: TwoTower, losses: Mapping[str, LossTerm], size: Size) -> TwoTowerModule:
+    """A module in training that logs nothing."""
     module = TwoTowerModule(network, losses, Optimisation(1e-4, StepDecay(10)))
     module.log = module.log_dict = lambda *arguments, **others: None  # type: ignore[method-assign]
     return module.to(size.device).train()
@@ -60,7 +75,7 @@ def batch(name: str, size: Size, width: int | None = None) -> PairBatch:
     limit = _PIECES if name == "camera" else 10**6
     lengths = size.lengths.clamp_max(limit)
     width = width or int(lengths.max())
-    tokens = torch.randint(5, _VOCABULARY[name], (size.batch, width), device=size.device)
+    tokens = torch.randint(5, VOCABULARY[name], (size.batch, width), device=size.device)
     tokens = tokens.masked_fill(torch.arange(width, device=size.device) >= lengths[:, None], 0)
     positions = torch.rand(size.batch, size.regions, 6, device=size.device)
     regions = torch.rand(size.batch, size.regions, size.width, device=size.device)
@@ -103,7 +118,7 @@ def _our_step(name: str, size: Size, kept_bert: bool) -> Callable[[], object]:
     if kept_bert:
         words = torch.rand(*pairs.captions.tokens.shape, _BERT_WIDTH, device=size.device, dtype=torch.float16)
         pairs = replace(pairs, captions=replace(pairs.captions, words=words))
-    finish = _finish(module, module.configure_optimizers()["optimizer"])
+    finish = finishing(module, module.configure_optimizers()["optimizer"])
 
     def step() -> None:
         with torch.autocast(size.device.type, torch.bfloat16, enabled=size.dtype == torch.bfloat16):
@@ -123,7 +138,7 @@ def _their_step(name: str, size: Size) -> Callable[[], object]:
         module.backbone.text_tower.bert.set_attn_implementation("eager")
         for tower in (module.backbone.image_tower, module.backbone.text_tower):
             tower.attention.forward = partial(authors.gated_attention, tower.attention)
-    finish = _finish(module, torch.optim.Adam(module.parameters(), lr=module.optimisation.learning_rate))
+    finish = finishing(module, torch.optim.Adam(module.parameters(), lr=module.optimisation.learning_rate))
 
     def step() -> None:
         images = module.backbone.encode_images(pairs.images)
@@ -133,7 +148,9 @@ def _their_step(name: str, size: Size) -> Callable[[], object]:
     return step
 
 
-def _finish(module: TwoTowerModule, optimizer: torch.optim.Optimizer) -> Callable[[Tensor], None]:
+def finishing(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[Tensor], None]:
+    """What ends a step once its loss is known: gradients, clipping, optimiser."""
+
     def finish(total: Tensor) -> None:
         total.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 2.0)
