@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from selfalign.backbones.batch_norm import BatchNorm, LinearBeforeNorm
+from selfalign.functional.attention import attention
 from selfalign.functional.masking import RealRows
 
 
@@ -59,7 +60,5 @@ class GatedSelfAttention(nn.Module):
             return rows.put(values.flatten(1)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
         mask = None if rows.mask is None else rows.mask[:, None, None, :]
-        attended = nn.functional.scaled_dot_product_attention(
-            by_head(query * query_gate), by_head(key * key_gate), by_head(value), attn_mask=mask
-        )
+        attended = attention(by_head(query * query_gate), by_head(key * key_gate), by_head(value), mask)
         return rows.take(attended.transpose(1, 2).flatten(2))

@@ -84,6 +84,13 @@ def _parts(size: Size, repeats: int) -> None:
         _say(f"step CAMERA, {name:22}{_time(cost.seconds)}{added:+8.1f} %  ({_mebibytes(cost)})")
 
 
+def _attention(size: Size, repeats: int) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        found = compare(routines.attentions(size, dtype), repeats, size.device)
+        costs = {name: f"{_time(cost.seconds)} ({_mebibytes(cost)})" for name, cost in found.items()}
+        _say(f"attention {str(dtype).removeprefix('torch.'):16}" + ", ".join(f"{n} {c}" for n, c in costs.items()))
+
+
 def _averages(size: Size, repeats: int) -> None:
     found = compare(parts.averages(size), repeats, size.device)["averages"]
     _say(f"averaging the weights of CAMERA after a step: {_time(found.seconds)}  ({_mebibytes(found)})")
@@ -163,6 +170,7 @@ _RUN = {
     "camera": _camera,
     "cached": _cached,
     "vsrn": _vsrn,
+    "attention": _attention,
     "parts": _parts,
     "averages": _averages,
     "scoring": _scoring,

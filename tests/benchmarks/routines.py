@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from selfalign.functional.attention import attention_by_products
 from selfalign.functional.masking import inner_words
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.ranks import TILE_CAPTIONS, TILE_IMAGES, embedding_tile, retrieval_ranks
@@ -61,6 +63,23 @@ class Size:
     def mask(self) -> Tensor:
         """(B, W)"""
         return torch.arange(int(self.lengths.max()), device=self.device) < self.lengths[:, None]
+
+
+_HEADS = 64
+
+
+def attentions(size: Size, dtype: torch.dtype) -> Functions:
+    """CAMERA's attention over regions, forward and backward, by torch's fused kernel and by products."""
+    shape = (size.batch, _HEADS, size.regions, size.width // _HEADS)
+    given = [torch.randn(shape, device=size.device, dtype=dtype).requires_grad_() for _ in range(3)]
+
+    def both_ways(attended: Callable[..., Tensor]) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(attended(*given).sum(), given)
+
+    return {
+        "fused": both_ways(torch.nn.functional.scaled_dot_product_attention),
+        "products": both_ways(partial(attention_by_products, mask=None)),
+    }
 
 
 def concept(size: Size) -> Functions:
