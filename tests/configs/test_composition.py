@@ -113,13 +113,8 @@ TINY = {
 }
 
 
-@pytest.mark.parametrize(
-    ("backbone", "data", "loss"),
-    [*product(TINY, DATA, ("selfalign",)), *product(TINY, ("f30k",), (*LOSSES[1:], *OURS))],
-)
-def test_every_data_set_and_every_loss_builds_with_every_backbone(
-    backbone: str, data: str, loss: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("backbone", "data", "loss"), list(product(TINY, DATA, (*LOSSES, *OURS))))
+def test_every_combination_builds(backbone: str, data: str, loss: str, tmp_path: Path) -> None:
     root = write_scan_folder(tmp_path / "d", {"train": 3})
     choices = (f"backbone={backbone}", f"data={data}", f"loss={loss}", "recipe=published")
     module = build_all(composed(*choices, f"data.root={root}", "backbone.width=8", *TINY[backbone]))

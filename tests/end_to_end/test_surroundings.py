@@ -17,8 +17,6 @@ NAME = "a=1,b~c"
 ODD = {
     "PYTHONIOENCODING": "ascii",  # a terminal that knows no more
     "PYTHONHASHSEED": "1",  # sets in another order
-    **{"RANK": "1", "WORLD_SIZE": "2"},  # what launchers left
-    **{"SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"},
 }
 
 
@@ -50,6 +48,19 @@ def test_an_ascii_terminal_loses_no_results(folder: Path) -> None:
 def test_the_same_seed_gives_the_same_numbers_in_any_surroundings(folder: Path) -> None:
     assert results(folder / NAME)["rsum"] == results(folder / "plain")["rsum"]
     assert series(folder / NAME) == series(folder / "plain")
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("ranked", {"RANK": "1", "WORLD_SIZE": "2"}),
+        ("slurm", {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "4", "SLURM_PROCID": "2", "SLURM_LOCALID": "2"}),
+    ],
+)
+def test_what_a_scheduler_left_makes_no_other_run(folder: Path, name: str, variables: dict[str, str]) -> None:
+    done = run_fresh("train.py", *SHORT, f"hydra.run.dir={name}", cwd=folder, **variables)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert results(folder / name)["rsum"] == results(folder / "plain")["rsum"]
 
 
 def test_a_stray_local_rank_keeps_no_processes_waiting(folder: Path) -> None:

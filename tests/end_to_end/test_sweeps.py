@@ -15,7 +15,7 @@ from tests.conftest import write_scan_folder
 from tests.end_to_end.commands import SCENES, results, run, start, succeed
 
 SMOKE = ("debug=smoke", *SCENES, "strategy.accelerator=cpu")
-GRID = ("loss.context.weight=1,2",)
+GRID = ("loss.context.weight=1,2", "seed=1,2")
 REPEAT = "the same command runs only what is missing"
 OF_TORCHRUN = {name: "0" for name in TORCHRUN} | {"WORLD_SIZE": "2"}
 FAILING = ("data.val_split=dev,nosuch", "seed=1,2")
@@ -106,22 +106,27 @@ def interrupt(folder: Path, moment: str, times: int, number: signal.Signals) -> 
 
 
 def test_an_interrupted_sweep_says_so_and_its_repetition_runs_only_what_is_missing(folder: Path) -> None:
-    code, output, errors = interrupt(folder, "reading train", 2, signal.SIGINT)
-    (sweep,) = (folder / "runs" / "sweeps").iterdir()
-    before = done(sweep)
-    assert code == 1
-    assert len(before) == 1
-    assert "leaderboard: 2 settings, 1 of 2 jobs done" in output
-    assert f"sweep runs/sweeps/{sweep.name}: of 2 jobs 1 not finished; {REPEAT}" in errors
-    assert [row["state"] == "done" for row in board(sweep)] == [True, False]
+    before: dict[str, int] = {}
+    for moment, times, number in (("reading train", 2, signal.SIGINT), ("testing checkpoints", 1, signal.SIGTERM)):
+        code, output, errors = interrupt(folder, moment, times, number)
+        (sweep,) = (folder / "runs" / "sweeps").iterdir()
+        found = done(sweep)
+        assert code == 1
+        assert 1 <= len(found) < 4
+        assert {name: found[name] for name in before} == before
+        assert f"leaderboard: 2 settings, {len(found)} of 4 jobs done" in output
+        assert f"sweep runs/sweeps/{sweep.name}: of 4 jobs {4 - len(found)} not finished; {REPEAT}" in errors
+        assert board(sweep)[-1]["state"] != "done"
+        before = found
 
     output = succeed("train.py", "-m", *SMOKE, *GRID, cwd=folder)
     after = done(sweep)
-    assert len(after) == 2
+    assert len(after) == 4
     assert {name: after[name] for name in before} == before
-    assert output.count("already done: ") == 1
-    assert "leaderboard: 2 settings, 2 of 2 jobs done" in output
+    assert output.count("already done: ") == len(before)
+    assert "leaderboard: 2 settings, 4 of 4 jobs done" in output
     assert [row["state"] for row in board(sweep)] == ["done", "done"]
+    assert all(row["seeds_done"] == "2" and float(row["val_selection_std"]) >= 0 for row in board(sweep))
 
 
 def test_every_preset_runs_in_one_smoke_sweep(folder: Path) -> None:
