@@ -181,14 +181,15 @@ def _names(rows: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     """
     names = []
     for base, keys in rows:
-        telling = _telling([other for _, other in rows if other.get("backbone.name") == keys.get("backbone.name")])
+        alike = [other for _, other in rows if other.get("backbone.name") == keys.get("backbone.name")]
+        telling = _telling(alike)
         told = telling
         if len(telling) > _TOLD:
             told = _telling([other for name, other in rows if name == base])
         words = [
             f"{short_key(key, telling)}={short_value(_untold(keys, key))}"
             for key in told
-            if _untold(keys, key) and (key in keys or not _of_one_choice(key, [other for _, other in rows]))
+            if _untold(keys, key) and (key in keys or not _of_one_choice(key, alike))
         ]
         further = len(telling) - len(told)
         names.append(" ".join([base, *words, *([f"(+{further} settings)"] if further else [])]))
