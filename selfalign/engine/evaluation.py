@@ -34,8 +34,8 @@ from selfalign.engine.subsets import (
 )
 from selfalign.engine.trainer import build_trainer
 from selfalign.errors import UserError
+from selfalign.functional.lists import AnswerLists
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile
-from selfalign.functional.search import answer_lists
 from selfalign.interop.conversion import convert, is_original
 from selfalign.metrics.protocols import PART, PROTOCOLS, RetrievalResult, check_protocol
 from selfalign.photographs.trained_on import require_trained_on
@@ -170,11 +170,12 @@ def evaluate_checkpoints(
     first = galleries[0]
     tile = mean_tile([gallery.tile for gallery in galleries])
     images = len(first.image.views)
-    results = [
-        evaluate_chosen(tile, first.image_of_caption, images, chosen, protocol, current())
-        for protocol in (["full"] if first.is_part else wanted)
-    ]
+    lists = AnswerLists(first.image_of_caption, images, answers) if answers else None
+    results = evaluate_chosen(
+        tile, first.image_of_caption, images, chosen, ["full"] if first.is_part else wanted, current(), lists
+    )
     results = [replace(result, protocol=PART) for result in results] if first.is_part else results
+    kept = None if lists is None else lists.lists(current())
     record = _record(results, first.alignment if len(galleries) == 1 else {}, chosen)
     record |= {
         "split": models[0][2].names["test"],
@@ -192,8 +193,10 @@ def evaluate_checkpoints(
             similarity = full_similarity(tile, images, len(first.image_of_caption))
             pairs = [(gallery.image, gallery.caption) for gallery in galleries]
             save_embeddings(pairs, similarity, first.image_of_caption, run_dir / "embeddings.safetensors")
-        if answers:
-            _keep_answers(tile, first, answers, run_dir, trec=trec)
+        if kept is not None:
+            save_answers(*kept, first.image_of_caption, run_dir / ANSWERS)
+            if trec:
+                save_trec(*kept, first.image_of_caption, run_dir)
         _save_ranks(results, first, chosen, run_dir / ranks_file.NAME)
         save_results(record, run_dir / RESULTS)  # last: it says that all else is there
     say(table(results, record))
@@ -207,13 +210,6 @@ def _save_ranks(results: Sequence[RetrievalResult], gallery: Gallery, chosen: Ch
         owners = owners[chosen.captions.to(owners.device)]
         texts = [texts[row] for row in chosen.captions.tolist()]
     ranks_file.save_ranks(results, owners, texts, path, whole)
-
-
-def _keep_answers(tile: Tile, gallery: Gallery, count: int, run_dir: Path, *, trec: bool) -> None:
-    lists = answer_lists(tile, gallery.image_of_caption, len(gallery.image.views), count)
-    save_answers(*lists, gallery.image_of_caption, run_dir / ANSWERS)
-    if trec:
-        save_trec(*lists, gallery.image_of_caption, run_dir)
 
 
 def _require_one_gallery(models: Sequence[tuple[Any, Any, RetrievalDataModule, Any]], protocols: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from torch import Tensor
 from selfalign.data.dataset import Split
 from selfalign.data.subset import as_ranges, read_subset
 from selfalign.errors import UserError
+from selfalign.functional.lists import AnswerLists
 from selfalign.functional.ranks import Tile
-from selfalign.metrics.protocols import RetrievalResult, evaluate, summarise
+from selfalign.metrics.protocols import RetrievalResult, evaluate_protocols, summarise
 from selfalign.processes.exchange import Processes
 from selfalign.structures import Ranks
 
@@ -100,15 +101,22 @@ def renumbered(image_of_caption: Tensor, captions: Tensor) -> tuple[Tensor, Tens
 
 
 def evaluate_chosen(
-    tile: Tile, image_of_caption: Tensor, images: int, chosen: ChosenQueries | None, protocol: str, processes: Processes
-) -> RetrievalResult:
+    tile: Tile,
+    image_of_caption: Tensor,
+    images: int,
+    chosen: ChosenQueries | None,
+    protocols: Sequence[str],
+    processes: Processes,
+    lists: AnswerLists | None = None,
+) -> list[RetrievalResult]:
     """Rank a gallery; of a subset in the whole of it, its queries only.
 
     Args:
-        tile, image_of_caption, images, protocol, processes: as of :func:`selfalign.metrics.protocols.evaluate`.
+        tile, image_of_caption, images, protocols, processes, lists: as of
+            :func:`selfalign.metrics.protocols.evaluate_protocols`.
         chosen: the subset.
     """
-    result = evaluate(tile, image_of_caption, images, protocol, processes)
+    results = evaluate_protocols(tile, image_of_caption, images, protocols, processes, lists)
     if chosen is None or not chosen.in_whole:
-        return result
-    return ranked_in_whole(result, image_of_caption, chosen.captions)
+        return results
+    return [ranked_in_whole(result, image_of_caption, chosen.captions) for result in results]

@@ -5,15 +5,17 @@ Others may use what is named here; what begins with an underscore is a file's ow
 
 from selfalign.functional.answers import Answers, best_answers
 from selfalign.functional.box_average import box_averages
+from selfalign.functional.lists import AnswerLists, answer_lists
 from selfalign.functional.masking import RealRows, real_rows
 from selfalign.functional.normalize import l2_normalize
 from selfalign.functional.overlap import box_overlaps, distinct_boxes
 from selfalign.functional.ranks import Tile, embedding_tile, full_similarity, mean_tile, retrieval_ranks
-from selfalign.functional.search import Hits, answer_lists, first_answers
+from selfalign.functional.search import Hits, first_answers
 from selfalign.functional.similarity import joint_embeddings, multi_view_similarity, pair_similarity
 from selfalign.functional.sinkhorn import sinkhorn
 
 __all__ = [
+    "AnswerLists",
     "Answers",
     "Hits",
     "RealRows",

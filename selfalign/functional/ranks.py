@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,8 +15,9 @@ from selfalign.structures import CaptionEmbedding, ImageEmbedding, Ranks
 Tile = Callable[[slice, slice], Tensor]
 """Similarities (n, m) in fp32 of a slice of the images and a slice of the captions."""
 
-TILE_IMAGES = 512
-TILE_CAPTIONS = 2560
+TILE_IMAGES = 500
+TILE_CAPTIONS = 2500
+"""Of MSCOCO's five folds each is then a number of whole tiles."""
 _CACHED_TILES = 32
 ROUNDING = 1e-6
 """Scores this close are a tie: one pair's product differs by as much between tiles of two shapes in fp32."""
@@ -44,7 +46,7 @@ def full_similarity(tile: Tile, images: int, captions: int) -> Tensor:
         True
     """
     matrix = torch.empty(images, captions)
-    for rows, columns in _grid(range(images), range(captions)):
+    for rows, columns in grid(images, captions):
         matrix[rows, columns] = tile(rows, columns).cpu()
     return matrix
 
@@ -61,7 +63,7 @@ def retrieval_ranks(
         tile: gives similarities of the whole gallery.
         image_of_caption: (M,) int64, image that each caption of the whole gallery describes.
         images: consecutive images to rank among.
-        captions: captions of these images, consecutive.
+        captions: the captions of these images, consecutive.
         processes: all of which call this with the same gallery; each computes its share of the tiles.
 
     Returns:
@@ -69,7 +71,7 @@ def retrieval_ranks(
         no answer would be right; captions search it like any other.
 
     Raises:
-        ValueError: if a caption's image is outside ``images``, or a score is not finite.
+        ValueError: if ``captions`` are not those of ``images``, or a score is not finite.
 
     Example:
         >>> scores = torch.tensor([[0.9, 0.1], [0.5, 0.4]])  # two images, one caption each
@@ -78,39 +80,121 @@ def retrieval_ranks(
         >>> found.i2t, found.t2i  # a wrong caption comes first for image 1
         (tensor([1, 2]), tensor([1, 1]))
     """
-    owners = image_of_caption[captions.start : captions.stop].cpu()
-    if len(owners) == 0 or owners.min() < images.start or owners.max() >= images.stop:
-        raise ValueError(f"captions: expected to describe images {images.start} to {images.stop - 1}, got others")
-    grid = list(_grid(images, captions))[processes.rank :: processes.size]
-    best_of_image, of_caption, cache = _right_scores(tile, owners, images, captions, grid)
+    whole = max(images.stop, int(image_of_caption.max()) + 1) if len(image_of_caption) else images.stop
+    return ranks_of_areas(tile, image_of_caption, whole, [Area(images, captions)], processes)[0]
+
+
+@dataclass(frozen=True)
+class Area:
+    """A gallery inside a larger one: consecutive images and their captions, consecutive too."""
+
+    images: range
+    captions: range
+
+    def part(self, rows: slice, columns: slice) -> tuple[slice, slice] | None:
+        """What it has of a tile, as rows and columns of the whole gallery; ``None`` if nothing."""
+        images = slice(max(rows.start, self.images.start), min(rows.stop, self.images.stop))
+        captions = slice(max(columns.start, self.captions.start), min(columns.stop, self.captions.stop))
+        return (images, captions) if images.start < images.stop and captions.start < captions.stop else None
+
+
+def ranks_of_areas(
+    tile: Tile,
+    image_of_caption: Tensor,
+    images: int,
+    areas: Sequence[Area],
+    processes: Processes = ALONE,
+    see: Callable[[slice, slice, Tensor], None] | None = None,
+) -> tuple[Ranks, ...]:
+    """The ranks of :func:`retrieval_ranks` within each of some areas, from one pass over the similarities.
+
+    Args:
+        tile, image_of_caption, processes: as there.
+        images: N, of the whole gallery.
+        areas: galleries of their own, which may overlap.
+        see: shown every tile of the gallery that this process computes, once, in ascending order of captions and
+            then of images. All processes together show all tiles; without it, those outside every area are left out.
+
+    Example:
+        >>> scores = torch.tensor([[0.9, 0.1], [0.5, 0.4]])
+        >>> areas = [Area(range(2), range(2)), Area(range(1, 2), range(1, 2))]  # all, and image 1 alone
+        >>> found = ranks_of_areas(lambda rows, columns: scores[rows, columns], torch.tensor([0, 1]), 2, areas)
+        >>> [ranks.i2t.tolist() for ranks in found]
+        [[1, 2], [1]]
+    """
+    owners = image_of_caption.cpu()
+    for area in areas:
+        _require_its_captions(area, owners)
+    own = [place for place in grid(images, len(owners)) if see is not None or any(area.part(*place) for area in areas)][
+        processes.rank :: processes.size
+    ]
+    best_of_image, of_caption, cache = _right_scores(tile, owners, images, own)
     device = image_of_caption.device  # that of the embeddings: what processes exchange has to be there
     best_of_image = processes.max(best_of_image.to(device)).cpu()
     of_caption = processes.max(of_caption.to(device)).cpu()
-    above_image = torch.zeros(len(images), dtype=torch.int64)
-    above_caption = torch.zeros(len(captions), dtype=torch.int64)
-    for rows, columns in grid:
+    counted = [_Counted(area) for area in areas]
+    for rows, columns in own:
         scores = cache.pop((rows.start, columns.start), None)
         scores = _checked(tile(rows, columns), rows, columns) if scores is None else scores
-        own_rows, own_columns = _shift(rows, images), _shift(columns, captions)
-        right = _right(owners[own_columns], rows).to(scores.device)
-        image_scores = best_of_image[own_rows].to(scores.device)
-        caption_scores = of_caption[own_columns].to(scores.device)
-        above_image[own_rows] += ((scores >= image_scores[:, None] - ROUNDING) & ~right).sum(dim=1).cpu()
-        above_caption[own_columns] += ((scores >= caption_scores[None, :] - ROUNDING) & ~right).sum(dim=0).cpu()
-    above_image, above_caption = (processes.sum(above.to(device)).cpu() for above in (above_image, above_caption))
-    return Ranks(i2t=above_image[owners.unique() - images.start] + 1, t2i=above_caption + 1)
+        if see is not None:
+            see(rows, columns, scores)
+        wrong = ~_right(owners[columns], rows).to(scores.device)
+        before_image = (scores >= best_of_image[rows, None].to(scores.device) - ROUNDING) & wrong
+        before_caption = (scores >= of_caption[None, columns].to(scores.device) - ROUNDING) & wrong
+        for counts in counted:
+            counts.add(rows, columns, before_image, before_caption)
+    return tuple(counts.ranks(owners, processes, device) for counts in counted)
+
+
+class _Counted:
+    """How many wrong answers come before the right one, for the queries of one area."""
+
+    def __init__(self, area: Area) -> None:
+        self.area = area
+        self.of_images = torch.zeros(len(area.images), dtype=torch.int64)
+        self.of_captions = torch.zeros(len(area.captions), dtype=torch.int64)
+
+    def add(self, rows: slice, columns: slice, before_image: Tensor, before_caption: Tensor) -> None:
+        """Count what a tile has of the area; (n, m) bool each: a wrong pair comes before the right one."""
+        part = self.area.part(rows, columns)
+        if part is None:
+            return
+        images, captions = part
+        inside = _shift(images, rows.start), _shift(captions, columns.start)
+        self.of_images[_shift(images, self.area.images.start)] += before_image[inside].sum(dim=1).cpu()
+        self.of_captions[_shift(captions, self.area.captions.start)] += before_caption[inside].sum(dim=0).cpu()
+
+    def ranks(self, owners: Tensor, processes: Processes, device: torch.device) -> Ranks:
+        """From what all processes have counted."""
+        of_images, of_captions = (
+            processes.sum(counts.to(device)).cpu() for counts in (self.of_images, self.of_captions)
+        )
+        asked = owners[self.area.captions.start : self.area.captions.stop].unique() - self.area.images.start
+        return Ranks(i2t=of_images[asked] + 1, t2i=of_captions + 1)
+
+
+def _require_its_captions(area: Area, owners: Tensor) -> None:
+    described = (owners >= area.images.start) & (owners < area.images.stop)
+    if len(area.captions) == 0 or not described[area.captions.start : area.captions.stop].all():
+        raise ValueError(
+            f"captions: expected to describe images {area.images.start} to {area.images.stop - 1}, got others"
+        )
+    if int(described.sum()) != len(area.captions):
+        raise ValueError(
+            f"captions: expected all of images {area.images.start} to {area.images.stop - 1}, "
+            f"got {len(area.captions)} of {int(described.sum())}"
+        )
 
 
 def _right_scores(
-    tile: Tile, owners: Tensor, images: range, captions: range, grid: list[tuple[slice, slice]]
+    tile: Tile, owners: Tensor, images: int, own: list[tuple[slice, slice]]
 ) -> tuple[Tensor, Tensor, dict[tuple[int, int], Tensor]]:
-    """Best right score of each image and right score of each caption in ``grid``, and its first tiles for reuse."""
-    best_of_image = torch.full((len(images),), -torch.inf)
-    of_caption = torch.full((len(captions),), -torch.inf)
+    """Best right score of each image and right score of each caption in ``own`` tiles, and the first of these tiles."""
+    best_of_image = torch.full((images,), -torch.inf)
+    of_caption = torch.full((len(owners),), -torch.inf)
     cache: dict[tuple[int, int], Tensor] = {}
-    for rows, columns in grid:
-        own_rows, own_columns = _shift(rows, images), _shift(columns, captions)
-        right = _right(owners[own_columns], rows)
+    for rows, columns in own:
+        right = _right(owners[columns], rows)
         if not right.any():
             continue
         scores = _checked(tile(rows, columns), rows, columns)
@@ -118,8 +202,8 @@ def _right_scores(
             cache[rows.start, columns.start] = scores
         row, column = right.nonzero(as_tuple=True)
         found = scores[row.to(scores.device), column.to(scores.device)].cpu().float()
-        of_caption[own_columns.start + column] = found
-        best_of_image.scatter_reduce_(0, own_rows.start + row, found, reduce="amax")
+        of_caption[columns.start + column] = found
+        best_of_image.scatter_reduce_(0, rows.start + row, found, reduce="amax")
     return best_of_image, of_caption, cache
 
 
@@ -137,14 +221,12 @@ def _checked(scores: Tensor, rows: slice, columns: slice) -> Tensor:
     return scores
 
 
-def _shift(part: slice, whole: range) -> slice:
-    return slice(part.start - whole.start, part.stop - whole.start)
+def _shift(part: slice, start: int) -> slice:
+    return slice(part.start - start, part.stop - start)
 
 
-def _grid(images: range, captions: range) -> Iterator[tuple[slice, slice]]:
-    for row in range(images.start, images.stop, TILE_IMAGES):
-        for column in range(captions.start, captions.stop, TILE_CAPTIONS):
-            yield (
-                slice(row, min(row + TILE_IMAGES, images.stop)),
-                slice(column, min(column + TILE_CAPTIONS, captions.stop)),
-            )
+def grid(images: int, captions: int) -> Iterator[tuple[slice, slice]]:
+    """The tiles of a gallery, in ascending order of captions and then of images."""
+    for column in range(0, captions, TILE_CAPTIONS):
+        for row in range(0, images, TILE_IMAGES):
+            yield slice(row, min(row + TILE_IMAGES, images)), slice(column, min(column + TILE_CAPTIONS, captions))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from selfalign.errors import UserError
-from selfalign.functional.ranks import Tile, retrieval_ranks
+from selfalign.functional.lists import AnswerLists
+from selfalign.functional.ranks import Area, Tile, ranks_of_areas
 from selfalign.metrics.rank_metrics import rank_metrics
 from selfalign.processes.exchange import ALONE, Processes
 from selfalign.structures import Ranks
 
-PROTOCOLS = ("full", "coco_1k_5fold")
+FIVE_FOLDS = "coco_1k_5fold"
+PROTOCOLS = ("full", FIVE_FOLDS)
 PART = "part"
 """No protocol: figures of a part of a split compare with nothing."""
 _FOLDS = 5
@@ -153,42 +156,86 @@ def evaluate(
         >>> evaluate(lambda rows, columns: scores[rows, columns], torch.arange(3), images=3).rsum
         600.0
     """
-    captions = len(image_of_caption)
-    check_protocol(protocol, images, image_of_caption.cpu().numpy())
-    if protocol == "full":
-        return _gallery(tile, image_of_caption, range(images), range(captions), processes)
+    return evaluate_protocols(tile, image_of_caption, images, [protocol], processes)[0]
+
+
+def evaluate_protocols(
+    tile: Tile,
+    image_of_caption: Tensor,
+    images: int,
+    protocols: Sequence[str],
+    processes: Processes = ALONE,
+    lists: AnswerLists | None = None,
+) -> list[RetrievalResult]:
+    """Rank a gallery under several protocols, each pair of it scored once.
+
+    Args:
+        tile, image_of_caption, images, processes: as of :func:`evaluate`, with its errors.
+        protocols: named ones.
+        lists: shown all scores, for the first answers of this gallery.
+    """
+    for protocol in protocols:
+        check_protocol(protocol, images, image_of_caption.cpu().numpy())
+    see = None if lists is None else lists.see
     order = image_of_caption.argsort(stable=True)
-    in_order = torch.equal(order, torch.arange(captions, device=order.device))
-    # Captions of one image need not stand together: those of a fold are then looked up.
-    by_image: Tile = tile if in_order else lambda rows, columns: tile(rows, order[columns])  # type: ignore[arg-type]
-    fold_captions = _FOLD_IMAGES * _CAPTIONS
-    folds = tuple(
-        _gallery(
-            by_image,
-            image_of_caption[order],
-            range(fold * _FOLD_IMAGES, (fold + 1) * _FOLD_IMAGES),
-            range(fold * fold_captions, (fold + 1) * fold_captions),
-            processes,
-        )
-        for fold in range(_FOLDS)
-    )
-    t2i = torch.cat([fold.ranks.t2i for fold in folds])
+    if FIVE_FOLDS not in protocols or order.equal(torch.arange(len(order), device=order.device)):
+        return _one_pass(tile, image_of_caption, images, protocols, processes, see)
+
+    # Captions of one image need not stand together: those of a fold are then looked up, in a pass of their own.
+    def in_order(rows: slice, columns: slice) -> Tensor:
+        return tile(rows, order[columns])  # type: ignore[arg-type]
+
+    [folds] = _one_pass(in_order, image_of_caption[order], images, [FIVE_FOLDS], processes)
+    t2i = torch.empty_like(folds.ranks.t2i).scatter_(0, order.cpu(), folds.ranks.t2i)
+    folds = replace(folds, ranks=Ranks(folds.ranks.i2t, t2i))
+    others = _one_pass(tile, image_of_caption, images, ["full"], processes, see) if see or "full" in protocols else []
+    return [folds if protocol == FIVE_FOLDS else others[0] for protocol in protocols]
+
+
+def _one_pass(
+    tile: Tile,
+    image_of_caption: Tensor,
+    images: int,
+    protocols: Sequence[str],
+    processes: Processes,
+    see: Callable[[slice, slice, Tensor], None] | None = None,
+) -> list[RetrievalResult]:
+    """Of captions in the order of their images, where there are folds among the protocols."""
+    areas = [_areas(protocol, images, len(image_of_caption)) for protocol in protocols]
+    found = iter(ranks_of_areas(tile, image_of_caption, images, list(chain(*areas)), processes, see))
+    return [
+        _result(protocol, [_gallery(area, ranks) for area, ranks in zip(parts, found, strict=False)])
+        for protocol, parts in zip(protocols, areas, strict=True)
+    ]
+
+
+def _areas(protocol: str, images: int, captions: int) -> list[Area]:
+    if protocol == "full":
+        return [Area(range(images), range(captions))]
+    return [
+        Area(range(first, first + _FOLD_IMAGES), range(_CAPTIONS * first, _CAPTIONS * (first + _FOLD_IMAGES)))
+        for first in range(0, _FOLDS * _FOLD_IMAGES, _FOLD_IMAGES)
+    ]
+
+
+def _result(protocol: str, galleries: list[RetrievalResult]) -> RetrievalResult:
+    if protocol == "full":
+        return galleries[0]
     return RetrievalResult(
         protocol,
-        images,
-        captions,
-        _mean([fold.i2t for fold in folds]),
-        _mean([fold.t2i for fold in folds]),
-        Ranks(torch.cat([fold.ranks.i2t for fold in folds]), torch.empty_like(t2i).scatter_(0, order.cpu(), t2i)),
-        folds,
+        sum(fold.images for fold in galleries),
+        sum(fold.captions for fold in galleries),
+        _mean([fold.i2t for fold in galleries]),
+        _mean([fold.t2i for fold in galleries]),
+        Ranks(torch.cat([fold.ranks.i2t for fold in galleries]), torch.cat([fold.ranks.t2i for fold in galleries])),
+        tuple(galleries),
     )
 
 
-def _gallery(
-    tile: Tile, image_of_caption: Tensor, images: range, captions: range, processes: Processes
-) -> RetrievalResult:
-    ranks = retrieval_ranks(tile, image_of_caption, images, captions, processes)
-    return RetrievalResult("full", len(images), len(captions), summarise(ranks.i2t), summarise(ranks.t2i), ranks)
+def _gallery(area: Area, ranks: Ranks) -> RetrievalResult:
+    return RetrievalResult(
+        "full", len(area.images), len(area.captions), summarise(ranks.i2t), summarise(ranks.t2i), ranks
+    )
 
 
 def _mean(results: list[DirectionResult]) -> DirectionResult:

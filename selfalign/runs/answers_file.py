@@ -44,7 +44,7 @@ def save_answers(i2t: Hits, t2i: Hits, image_of_caption: Tensor, path: Path) -> 
     """Write ``i2t_rows`` int32, ``i2t_scores`` fp32 (N, K), the same of ``t2i`` (M, K), and ``image_of_caption`` (M,).
 
     Args:
-        i2t, t2i: of :func:`selfalign.functional.search.answer_lists`.
+        i2t, t2i: of :func:`selfalign.functional.lists.answer_lists`.
         image_of_caption: (M,).
         path: the file.
     """

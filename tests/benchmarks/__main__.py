@@ -12,7 +12,7 @@ from selfalign.functional.ranks import TILE_CAPTIONS
 from tests.benchmarks import parts, routines, steps
 from tests.benchmarks.loading import pairs_per_second
 from tests.benchmarks.measure import Factory, Measurement, clock, compare, compare_processes
-from tests.benchmarks.peers import PEERS, SLOW, TIED, by_torchmetrics, gallery, measured
+from tests.benchmarks.peers import PEERS, SLOW, TIED, by_torchmetrics, gallery, measured, protocols
 from tests.benchmarks.routines import Size
 from tests.benchmarks.searching import searches
 
@@ -103,6 +103,13 @@ def _scoring(size: Size, repeats: int) -> None:
     _say(f"{'':4}authors' time: matching and sorting {_SAMPLE} captions and {_SAMPLE // 5} images, scaled up")
 
 
+def _protocols(size: Size, repeats: int) -> None:
+    found = compare(protocols(gallery(size.images, _SEARCHED_WIDTH)), _few(repeats), size.device)
+    for name, cost in found.items():
+        share = cost.seconds / found["full"].seconds
+        _say(f"{name:42}{_time(cost.seconds)}{share:8.2f} of full  ({_mebibytes(cost)})")
+
+
 def _camera(size: Size, repeats: int) -> None:
     _step("step CAMERA + SelfAlign", steps.training_step("camera", size), size, repeats)
 
@@ -174,6 +181,7 @@ _RUN = {
     "parts": _parts,
     "averages": _averages,
     "scoring": _scoring,
+    "protocols": _protocols,
     "linear": _linear,
     "loading": _loading,
     "search": _search,

@@ -11,18 +11,22 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from selfalign.functional.lists import AnswerLists, answer_lists
 from selfalign.functional.ranks import embedding_tile
-from selfalign.metrics.protocols import evaluate
+from selfalign.metrics.protocols import PROTOCOLS, evaluate, evaluate_protocols
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 
 DEPTHS = (1, 5, 10)
 _PER_IMAGE = 5
+_ANSWERS = 500
+"""Of every query, as `eval.py save_answers=500` keeps for ECCV Caption."""
 _CHUNK = 64
 """Queries; CLIP_benchmark's default batch."""
 TIED = 0.02
@@ -77,6 +81,30 @@ def ours(given: Gallery) -> Recalls:
     image, caption = ImageEmbedding(given.images[:, None], None), CaptionEmbedding(given.captions, None)
     result = evaluate(embedding_tile(image, caption), given.owners, len(given.images))
     return tuple(getattr(side, f"r{depth}") for side in (result.i2t, result.t2i) for depth in DEPTHS)
+
+
+def protocols(given: Gallery) -> dict[str, Callable[[], object]]:
+    """What an evaluation may ask of MSCOCO's test images, together and one by one."""
+    tile = embedding_tile(ImageEmbedding(given.images[:, None], None), CaptionEmbedding(given.captions, None))
+    images = len(given.images)
+
+    def together(names: Sequence[str], answers: int) -> None:
+        lists = AnswerLists(given.owners, images, answers) if answers else None
+        evaluate_protocols(tile, given.owners, images, names, lists=lists)
+        if lists is not None:
+            lists.lists()
+
+    def one_by_one() -> None:
+        for name in PROTOCOLS:
+            evaluate(tile, given.owners, images, name)
+        answer_lists(tile, given.owners, images, _ANSWERS)
+
+    return {
+        "full": partial(together, ["full"], 0),
+        "full and five folds": partial(together, PROTOCOLS, 0),
+        f"full, five folds, {_ANSWERS} answers": partial(together, PROTOCOLS, _ANSWERS),
+        "the last, one by one": one_by_one,
+    }
 
 
 def bare(given: Gallery) -> Recalls:

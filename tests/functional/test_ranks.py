@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfalign.functional import ranks as module
-from selfalign.functional.ranks import embedding_tile, full_similarity, mean_tile, retrieval_ranks
+from selfalign.functional.ranks import (
+    Area,
+    embedding_tile,
+    full_similarity,
+    mean_tile,
+    ranks_of_areas,
+    retrieval_ranks,
+)
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 from tests.oracles import retrieval as oracle
 
@@ -66,6 +73,40 @@ def test_a_part_of_the_gallery_is_ranked_by_itself() -> None:
     alone = retrieval_ranks(tile_of(scores[4:8, 20:40]), owners[:20], range(4), range(20))
     assert part.i2t.equal(alone.i2t)
     assert part.t2i.equal(alone.t2i)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_areas_are_ranked_by_themselves_whatever_the_tiles(data: st.DataObject) -> None:
+    images, each = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 3))
+    owners = torch.arange(images).repeat_interleave(each)
+    bounds = data.draw(st.lists(st.tuples(st.integers(0, images - 1), st.integers(1, images)), min_size=1, max_size=4))
+    spans = [range(first, max(first + 1, last)) for first, last in bounds]
+    areas = [Area(span, range(each * span.start, each * span.stop)) for span in spans]
+    seed = data.draw(st.integers(0, 10_000))
+    scores = np.random.default_rng(seed).integers(0, 4, (images, each * images)).astype(np.float32)
+    seen = np.zeros_like(scores)
+
+    def see(rows: slice, columns: slice, tile: torch.Tensor) -> None:
+        assert np.array_equal(tile.numpy(), scores[rows, columns])
+        seen[rows, columns] += 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "TILE_IMAGES", data.draw(st.integers(1, 5)))
+        patch.setattr(module, "TILE_CAPTIONS", data.draw(st.integers(1, 7)))
+        patch.setattr(module, "_CACHED_TILES", data.draw(st.integers(0, 3)))
+        shown = see if data.draw(st.booleans()) else None
+        found = ranks_of_areas(tile_of(torch.from_numpy(scores)), owners, images, areas, see=shown)
+    for area, ranks in zip(areas, found, strict=True):
+        rows, columns = (slice(part.start, part.stop) for part in (area.images, area.captions))
+        expected = oracle.ranks(scores[rows, columns], (owners[columns] - rows.start).tolist())
+        assert (ranks.i2t.tolist(), ranks.t2i.tolist()) == expected
+    assert shown is None or (seen == 1).all()
+
+
+def test_a_part_that_leaves_out_captions_of_its_images_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected all of images 1 to 1, got 1 of 2"):
+        retrieval_ranks(tile_of(torch.zeros(2, 4)), torch.tensor([0, 0, 1, 1]), range(1, 2), range(2, 3))
 
 
 def test_the_tiles_of_an_ensemble_are_means() -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from selfalign.functional import lists as lists_module
+from selfalign.functional import ranks as ranks_module
 from selfalign.functional import search
 from selfalign.functional.answers import best_answers
+from selfalign.functional.lists import answer_lists
 from selfalign.functional.ranks import retrieval_ranks
-from selfalign.functional.search import answer_lists, first_answers
+from selfalign.functional.search import first_answers
 
 
 @pytest.mark.parametrize(("queries", "gallery", "top"), [(1, 1, 1), (7, 5, 9), (11, 23, 4), (9, 64, 64)])
@@ -38,9 +41,14 @@ def test_no_answers_are_no_question() -> None:
 
 
 @pytest.mark.parametrize("levels", [3, 10_000], ids=["many ties", "few ties"])
-def test_lists_are_in_the_order_that_ranks_are_counted_by(monkeypatch: pytest.MonkeyPatch, levels: int) -> None:
-    monkeypatch.setattr(search, "_QUERIES", 4)
-    monkeypatch.setattr(search, "_GALLERY", 6)
+@pytest.mark.parametrize("pending", [2, 5, 8192])
+def test_lists_are_in_the_order_that_ranks_are_counted_by(
+    monkeypatch: pytest.MonkeyPatch, levels: int, pending: int
+) -> None:
+    monkeypatch.setattr(lists_module, "_QUERIES", 4)
+    monkeypatch.setattr(lists_module, "_PENDING", pending)
+    monkeypatch.setattr(ranks_module, "TILE_IMAGES", 2)
+    monkeypatch.setattr(ranks_module, "TILE_CAPTIONS", 4)
     random = torch.Generator().manual_seed(2)
     owners = torch.tensor([0, 0, 1, 2, 3, 3, 3, 4, 5, 6, 6])
     scores = torch.randint(levels, (7, 11), generator=random) / levels

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from selfalign.errors import UserError
+from selfalign.functional.lists import AnswerLists, answer_lists
 from selfalign.functional.ranks import Tile
-from selfalign.metrics.protocols import evaluate, summarise
+from selfalign.metrics.protocols import PROTOCOLS, evaluate, evaluate_protocols, summarise
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.structures import CaptionEmbedding, ImageEmbedding
 from tests.oracles import retrieval as oracle
@@ -88,6 +89,46 @@ def test_five_folds_are_five_galleries_and_their_mean() -> None:
     record = result.to_dict()
     assert len(record["folds"]) == 5
     assert record["folds_std"]["i2t"]["r1"] == pytest.approx(np.std([fold.i2t.r1 for fold in result.folds], ddof=1))
+
+
+def test_all_protocols_and_answers_come_from_one_look_at_every_pair() -> None:
+    gallery, owners = random_tile(), torch.arange(25_000) // 5
+    looked_at = []
+
+    def tile(rows: slice, columns: slice) -> torch.Tensor:
+        scores = gallery(rows, columns)
+        looked_at.append(scores.numel())
+        return scores
+
+    lists = AnswerLists(owners, 5000, top=7)
+    found = evaluate_protocols(tile, owners, 5000, PROTOCOLS, lists=lists)
+    assert sum(looked_at) == 5000 * 25_000
+    assert found == [evaluate(gallery, owners, 5000, protocol) for protocol in PROTOCOLS]
+    for one, other in zip(lists.lists(), answer_lists(gallery, owners, 5000, top=7), strict=True):
+        assert one.rows.equal(other.rows)
+        assert one.scores.equal(other.scores)
+    looked_at.clear()
+    evaluate(tile, owners, 5000, "coco_1k_5fold")
+    assert sum(looked_at) == 5000 * 5000
+
+
+def test_captions_of_an_image_need_not_stand_together() -> None:
+    gallery, owners = random_tile(), torch.arange(25_000) // 5
+    mixed = torch.randperm(25_000, generator=torch.Generator().manual_seed(2))
+
+    def tile(rows: slice, columns: slice) -> torch.Tensor:
+        return gallery(rows, mixed[columns])  # type: ignore[arg-type]
+
+    lists = AnswerLists(owners[mixed], 5000, top=3)
+    found = evaluate_protocols(tile, owners[mixed], 5000, PROTOCOLS, lists=lists)
+    for mixed_up, protocol in zip(found, PROTOCOLS, strict=True):
+        expected = evaluate(gallery, owners, 5000, protocol)
+        assert mixed_up.ranks.i2t.equal(expected.ranks.i2t)
+        assert mixed_up.ranks.t2i.equal(expected.ranks.t2i[mixed])
+        assert (mixed_up.i2t, mixed_up.t2i) == (expected.i2t, expected.t2i)
+    i2t, t2i = lists.lists()
+    assert mixed[i2t.rows].equal(answer_lists(gallery, owners, 5000, top=3)[0].rows)
+    assert t2i.rows.equal(answer_lists(gallery, owners, 5000, top=3)[1].rows[mixed])
 
 
 @pytest.mark.parametrize(("protocol", "images"), [("coco_1k_5fold", 1000), ("coco_5k", 5000)])

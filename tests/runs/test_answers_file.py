@@ -12,8 +12,8 @@ import torch
 from torchmetrics.functional.retrieval import retrieval_hit_rate, retrieval_normalized_dcg
 
 from selfalign.errors import UserError
+from selfalign.functional.lists import answer_lists
 from selfalign.functional.ranks import retrieval_ranks
-from selfalign.functional.search import answer_lists
 from selfalign.metrics.protocols import summarise
 from selfalign.runs.answers_file import read_answers, save_answers, save_trec
 

@@ -17,7 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from selfalign.backbones import batch_norm
 from selfalign.data.dataset import PairDataset
-from selfalign.functional.ranks import embedding_tile, retrieval_ranks
+from selfalign.functional import lists as lists_module
+from selfalign.functional import ranks as ranks_module
+from selfalign.functional.lists import AnswerLists
+from selfalign.functional.ranks import Area, embedding_tile, ranks_of_areas, retrieval_ranks
 from selfalign.metrics.recall import CrossModalRecall
 from selfalign.processes import exchange
 from selfalign.processes.exchange import ALONE, Processes, Shares, current
@@ -280,6 +283,26 @@ def test_queries_are_shared_out(pool: Pool) -> None:
     for ranks, computed in pool(count_tiles, 2000):
         assert ranks == expected
         assert computed < alone * (0.4 if pool.size == 3 else 0.6)
+
+
+def list_answers(images: int, top: int, tile: tuple[int, int], pending: int) -> list[list[list[Any]]]:
+    """The first answers of both directions, found by all processes together, with scores full of ties."""
+    scores = torch.randint(40, (images, 5 * images), generator=torch.Generator().manual_seed(0)).float()
+    owners = torch.arange(5 * images) // 5
+    lists = AnswerLists(owners, images, top)
+    whole = Area(range(images), range(5 * images))
+    with (
+        mock.patch.multiple(ranks_module, TILE_IMAGES=tile[0], TILE_CAPTIONS=tile[1]),
+        mock.patch.object(lists_module, "_PENDING", pending),
+    ):
+        ranks_of_areas(lambda rows, columns: scores[rows, columns], owners, images, [whole], current(), lists.see)
+        return [[hits.rows.tolist(), hits.scores.tolist()] for hits in lists.lists(current())]
+
+
+def test_processes_list_answers_together(pool: Pool) -> None:
+    expected = list_answers(100, 20, (100, 500), 8192)
+    assert pool(list_answers, 100, 20, (30, 70), 8192) == [expected] * pool.size
+    assert pool(list_answers, 100, 20, (30, 70), 50) == [expected] * pool.size
 
 
 def missing_caption() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from selfalign.__main__ import main
 from selfalign.errors import UserError
-from selfalign.functional.search import answer_lists
+from selfalign.functional.lists import answer_lists
 from selfalign.metrics.protocols import evaluate
 from selfalign.reports.eccv.gallery_ids import GalleryIds, gallery_ids
 from selfalign.reports.eccv.judging import by_ids, intervals, judge, require_same_recalls
