@@ -133,12 +133,9 @@ def _grouped(owners: Tensor, images: int) -> Tensor:
 def _with_right(wrong: Hits, right: Hits) -> Hits:
     """The lists with the right answers (Q, R) at the place that their ranks say; a row of -1 is none."""
     # By rounding in fp32, as ranks are counted: in fp64 some of the wrong ones would fall on the other side.
-    placed = Hits(right.rows, (right.scores - ROUNDING).double() - _BEHIND_EQUALS)
-    top = wrong.rows.shape[1]
+    placed = torch.cat([wrong.scores.double(), (right.scores - ROUNDING).double() - _BEHIND_EQUALS], dim=1)
+    order = placed.argsort(dim=1, descending=True, stable=True)[:, : wrong.rows.shape[1]]
     rows = torch.cat([wrong.rows, right.rows], dim=1)
-    order = torch.cat([wrong.scores.double(), placed.scores], dim=1).argsort(dim=1, descending=True, stable=True)[
-        :, :top
-    ]
     return Hits(rows.gather(1, order), torch.cat([wrong.scores, right.scores], dim=1).gather(1, order))
 
 
