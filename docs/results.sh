@@ -22,17 +22,17 @@ f8k) # 468 steps of 128 pairs
     train experiment=f8k_small_vsrn loss=selfalign,baseline "$seeds"
     ;;
 ablation) # each part of ours changed alone, and SelfAlign's two losses on top of it
-    ours="backbone=camera recipe=tuned loss=guided backbone.bert.cache=bert-words seed=1,2,3"
-    on_f8k $ours
-    on_f8k $ours loss/ranking=infonce
-    on_f8k $ours loss/ranking=hinge
-    on_f8k $ours backbone.image_pooling=published,mean
-    on_f8k $ours backbone.text_pooling=published
-    on_f8k $ours backbone.norm_axis=regions,features
-    on_f8k $ours backbone.zero_start=true
-    on_f8k $ours augmentation.regions=0.2
-    on_f8k $ours loss.words.weight=1
-    on_f8k $ours loss.concept.weight=1 loss.context.weight=1
+    ours="backbone=camera recipe=tuned loss=guided backbone.bert.cache=bert-words"
+    on_f8k $ours "$seeds"
+    on_f8k $ours loss/ranking=infonce seed=1,2,3
+    on_f8k $ours loss/ranking=hinge seed=1,2,3
+    on_f8k $ours backbone.image_pooling=published,mean seed=1,2,3
+    on_f8k $ours backbone.text_pooling=published seed=1,2,3
+    on_f8k $ours backbone.norm_axis=regions,features seed=1,2,3
+    on_f8k $ours backbone.zero_start=true seed=1,2,3
+    on_f8k $ours augmentation.regions=0.2 seed=1,2,3
+    on_f8k $ours loss.words.weight=1 seed=1,2,3
+    on_f8k $ours loss.concept.weight=1 loss.context.weight=1 "$seeds"
     ours="data=f8k backbone=vsrn recipe=tuned loss=guided seed=1,2,3"
     train $ours
     train $ours loss/ranking=infonce

@@ -28,6 +28,9 @@ class AnswerLists:
         images: N.
         top: K answers a query; all where there are fewer.
 
+    Raises:
+        ValueError: if ``top`` is less than 1.
+
     Example:
         >>> lists = AnswerLists(torch.tensor([0, 1]), images=2, top=1)  # one caption each
         >>> lists.see(slice(0, 2), slice(0, 2), torch.tensor([[0.9, 0.1], [0.5, 0.4]]))
@@ -36,6 +39,8 @@ class AnswerLists:
     """
 
     def __init__(self, image_of_caption: Tensor, images: int, top: int) -> None:
+        if top < 1:
+            raise ValueError(f"top: expected at least 1, got {top}")
         captions, device = len(image_of_caption), image_of_caption.device
         self._owners = image_of_caption
         self._of_caption = torch.full((captions,), -torch.inf, device=device)
@@ -145,6 +150,9 @@ def answer_lists(tile: Tile, image_of_caption: Tensor, images: int, top: int) ->
     Args:
         tile: similarities of a slice of the images and a slice of the captions.
         image_of_caption, images, top: as there.
+
+    Returns:
+        captions of each image, rows (N, K), and images of each caption, rows (M, K); scores as the tile gives them.
 
     Example:
         >>> scores = torch.tensor([[0.7, 0.7], [0.1, 0.2]])  # two images, one caption each

@@ -167,7 +167,9 @@ def evaluate_protocols(
     processes: Processes = ALONE,
     lists: AnswerLists | None = None,
 ) -> list[RetrievalResult]:
-    """Rank a gallery under several protocols, each pair of it scored once.
+    """Rank a gallery under several protocols, in one pass over its similarities where they can share one.
+
+    They can where captions stand in the order of their images.
 
     Args:
         tile, image_of_caption, images, processes: as of :func:`evaluate`, with its errors.

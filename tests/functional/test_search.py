@@ -38,6 +38,8 @@ def test_it_equals_a_stable_sort_of_all_scores(
 def test_no_answers_are_no_question() -> None:
     with pytest.raises(ValueError, match="top: expected at least 1"):
         first_answers(lambda rows, columns: torch.zeros(1, 1), 1, 1, 0)
+    with pytest.raises(ValueError, match="top: expected at least 1"):
+        answer_lists(lambda rows, columns: torch.zeros(1, 1), torch.tensor([0]), 1, 0)
 
 
 @pytest.mark.parametrize("levels", [3, 10_000], ids=["many ties", "few ties"])
