@@ -29,7 +29,7 @@ ablation) # each part of ours changed alone, and SelfAlign's two losses on top o
     on_f8k $ours backbone.image_pooling=published,mean seed=1,2,3
     on_f8k $ours backbone.text_pooling=published seed=1,2,3
     on_f8k $ours backbone.norm_axis=regions,features seed=1,2,3
-    on_f8k $ours backbone.zero_start=true seed=1,2,3
+    on_f8k $ours backbone.zero_start=false seed=1,2,3
     on_f8k $ours augmentation.regions=0.2 seed=1,2,3
     on_f8k $ours loss.words.weight=1 seed=1,2,3
     on_f8k $ours loss.concept.weight=1 loss.context.weight=1 "$seeds"
